@@ -1,0 +1,169 @@
+"""Every choice a person can make about a blend, declared once: slider, flag, YAML check and table are loops over it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from blending.colour import COLOUR_METHODS
+from blending.composite import COMPOSITORS
+
+FEATHER_UNITS = ("adaptive", "px")
+
+ADAPTIVE_SHARE = 0.15 / 30
+"""One step of adaptive feather as a part of the square's side: 30 steps are .15 S."""
+
+
+@dataclass(frozen=True)
+class Control:
+    """One setting as a page, a flag or a table shows it; numbers are None for a choice, choices empty for a slider."""
+
+    name: str
+    label: str
+    kind: Literal["slider", "choice"]
+    default: float | str
+    minimum: float | None
+    maximum: float | None
+    step: float | None
+    unit: str
+    choices: tuple[str, ...]
+    help: str
+
+    def expected(self) -> str:
+        """The allowed values in words, as messages and tables give them."""
+        if self.kind == "slider":
+            return f"between {self.minimum} and {self.maximum}"
+        return f"one of {', '.join(self.choices)}"
+
+
+def _number(value: object) -> object:
+    if isinstance(value, bool):
+        raise ValueError("a switch is not a number")
+    return value
+
+
+Number = Annotated[float, BeforeValidator(_number)]
+
+
+def _slider(
+    default: float, minimum: float, maximum: float, step: float, *, label: str, unit: str = "", help: str
+) -> Any:
+    return Field(
+        default,
+        ge=minimum,
+        le=maximum,
+        allow_inf_nan=False,
+        title=label,
+        description=help,
+        json_schema_extra={"minimum": minimum, "maximum": maximum, "step": step, "unit": unit},
+    )
+
+
+def _choice(default: str, choices: tuple[str, ...], *, label: str, help: str) -> Any:
+    return Field(default, title=label, description=help, json_schema_extra={"enum": list(choices)})
+
+
+def _among(choices: tuple[str, ...]) -> BeforeValidator:
+    def check(value: object) -> object:
+        if value not in choices:
+            raise ValueError(f"must be one of {', '.join(choices)}")
+        return value
+
+    return BeforeValidator(check)
+
+
+_COMPOSITORS, _COLOURS = tuple(COMPOSITORS), tuple(COLOUR_METHODS)
+
+
+class BlendSettings(BaseModel):
+    """All choices about a blend; frozen. Use `parse` for values from outside: its errors are meant to be read."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    expansion_ratio: Number = _slider(
+        1.15, 1.0, 1.3, 0.01, label="Expansion", unit="x",
+        help="How far the matte reaches over the face's outline: 1.0-1.1 tighter, 1.2-1.3 larger.",
+    )  # fmt: skip
+    feather_amount: Number = _slider(
+        30, 0, 60, 1, label="Feather",
+        help="How softly the generated face runs out: 10-20 sharper, 30-50 smoother.",
+    )  # fmt: skip
+    feather_unit: Annotated[str, _among(FEATHER_UNITS)] = _choice(
+        "adaptive", FEATHER_UNITS, label="Feather unit",
+        help="adaptive: 30 is 15 % of the generated square, whatever the face's size; px: pixels of the frame.",
+    )  # fmt: skip
+    compositor: Annotated[str, _among(_COMPOSITORS)] = _choice(
+        "alpha", _COMPOSITORS, label="Method",
+        help="alpha: mixed by the matte; hard: the whole generated square pasted, as a fallback or to compare with.",
+    )  # fmt: skip
+    colour: Annotated[str, _among(_COLOURS)] = _choice(
+        "mean_std", _COLOURS, label="Colour",
+        help="Brings the generated skin to the plate's: mean_std by mean and contrast, histogram by its whole "
+        "distribution, none not at all.",
+    )  # fmt: skip
+    colour_amount: Number = _slider(
+        1.0, 0.0, 1.0, 0.05, label="Colour amount",
+        help="How much of the colour correction is applied: 0 none of it, 1 all of it.",
+    )  # fmt: skip
+
+    @classmethod
+    def parse(cls, values: Mapping[str, Any]) -> BlendSettings:
+        """Settings from a mapping of names to values; what is left out keeps its default.
+
+        Raises ValueError with one readable sentence per mistake: unknown name (with the nearest one), value out of
+        range, NaN, wrong type, unknown choice.
+        """
+        if not isinstance(values, Mapping):
+            raise ValueError(f"settings must be a mapping of names to values; got {type(values).__name__}")
+        named = {str(name): value for name, value in values.items()}
+        try:
+            return cls(**named)
+        except ValidationError as error:
+            controls = {control.name: control for control in cls.controls()}
+            names = dict.fromkeys(str(part["loc"][0]) for part in error.errors())
+            raise ValueError("; ".join(_mistake(name, named[name], controls) for name in names)) from error
+
+    @classmethod
+    def controls(cls) -> list[Control]:
+        """Every setting in the order of declaration, with what a page needs to show it."""
+        return [_control(name, field) for name, field in cls.model_fields.items()]
+
+    def feather_px(self, side: int) -> float:
+        """Width of the feather in px for a generator's square of `side` px."""
+        return self.feather_amount if self.feather_unit == "px" else ADAPTIVE_SHARE * side * self.feather_amount
+
+
+def _control(name: str, field: Any) -> Control:
+    extra: dict[str, Any] = field.json_schema_extra
+    return Control(
+        name=name,
+        label=field.title,
+        kind="choice" if "enum" in extra else "slider",
+        default=field.default,
+        minimum=extra.get("minimum"),
+        maximum=extra.get("maximum"),
+        step=extra.get("step"),
+        unit=extra.get("unit", ""),
+        choices=tuple(extra.get("enum", ())),
+        help=field.description,
+    )
+
+
+def _mistake(name: str, value: object, controls: dict[str, Control]) -> str:
+    if name not in controls:
+        near = difflib.get_close_matches(name.lower(), controls, n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(controls)}"
+        return f"{name} is not a setting; {hint}"
+    control = controls[name]
+    near = difflib.get_close_matches(str(value).lower(), control.choices, n=1, cutoff=0.5)
+    hint = f"; did you mean {near[0]}?" if near else ""
+    return f"{name} must be {control.expected()}; got {_shown(value)}{hint}"
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."

@@ -1,0 +1,1 @@
+"""Core clips and video: discover, decode, find faces and speech, cut, render. No torch at import time."""

@@ -1,0 +1,99 @@
+"""python -m clips render: speech in, blended video out."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from clips.core_clips_processor import AUTOMATIC, CoreClipsProcessor
+from clips.errors import ClipError
+from clips.library import DEFAULT_WORKSPACE
+from clips.presets import change_settings, load_preset
+from clips.vad import VAD_METHODS
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m clips", description="Core clips at the command line.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    render = commands.add_parser("render", help="drive a model's core clips with a sound and blend the face back in")
+    render.add_argument("--model", default="LS1", help="name of the model (default LS1)")
+    render.add_argument("--audio", type=Path, required=True, help="any audio file, or a video with sound")
+    render.add_argument("--output", type=Path, required=True, help="the video to write, .mp4")
+    render.add_argument(
+        "--clip", default=AUTOMATIC, metavar="NAME", help="use this one clip as the base (default: automatic)"
+    )
+    render.add_argument("--preset", default="default", help="named settings (default, classic, or your own)")
+    render.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        dest="changes",
+        help="change one setting; may be repeated",
+    )
+    render.add_argument("--unblended", type=Path, metavar="FILE", help="write the unblended video too")
+    render.add_argument(
+        "--vad", choices=sorted(VAD_METHODS), default="silero", help="how speech is found (default silero)"
+    )
+    render.add_argument("--workspace", type=Path, default=DEFAULT_WORKSPACE)
+    render.add_argument("--device", default="auto")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = build_parser().parse_args(argv)
+    from models import ModelError
+
+    try:
+        return render_command(args)
+    except (ClipError, ModelError, ValueError) as e:
+        print(f"error: {e}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\nstopped; nothing was written", file=sys.stderr)
+        return 130
+
+
+def render_command(args: argparse.Namespace) -> int:
+    settings = change_settings(load_preset(args.preset, args.workspace), args.changes)
+    processor = CoreClipsProcessor(
+        args.model, workspace=args.workspace, settings=settings, vad_method=args.vad, device=args.device
+    )
+    report = processor.generate_video(
+        args.audio, args.output, progress=progress_bar(), base=args.clip, unblended=args.unblended
+    )
+    for note in report.notes:
+        print(f"note: {note}")
+    seam = (
+        ""
+        if report.seam_mean is None
+        else f", seam score {report.seam_mean:.2f} (worst {report.seam_worst:.2f} at frame {report.worst_frame})"
+    )
+    print(f"wrote {report.path}: {report.frames} frames, {report.frames_per_second:.1f} frames per second{seam}")
+    return 0
+
+
+def progress_bar() -> Callable[[int, int], None]:
+    """A bar on stderr, redrawn at most five times a second: done, rate, time left."""
+    started, shown = time.monotonic(), 0.0
+
+    def show(done: int, total: int) -> None:
+        nonlocal shown
+        now = time.monotonic()
+        if now - shown < 0.2 and done < total:
+            return
+        shown = now
+        rate = done / max(now - started, 1e-9)
+        filled = "#" * (30 * done // total)
+        end = "\n" if done == total else ""
+        line = f"\r[{filled:30}] {done}/{total} frames  {rate:.1f} fps  {(total - done) / rate:.0f} s left "
+        print(line, end=end, file=sys.stderr, flush=True)
+
+    return show
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,66 @@
+"""Any sound, or the sound of any video, as 16 kHz mono float32."""
+
+from __future__ import annotations
+
+import subprocess
+import wave
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clips.errors import ClipError
+from clips.ffmpeg import READ_LOCAL_FILES_ONLY, atomic_file, check_source, error_tail, ffmpeg_exe, input_url
+
+SAMPLE_RATE = 16000
+"""Hz: what the audio encoder, the VAD and the timeline count in."""
+
+
+def load_audio(path: Path | str) -> NDArray[np.float32]:
+    """First sound track of a file, float32 (T,) at 16 kHz, mono, -1..1 (lossy files may overshoot a little).
+
+    Channels are averaged, resampling is soxr's; a 16 kHz mono 16-bit wav comes out as int16 / 32768
+    exactly. Sound that starts late in a video is led in with silence, so that it stays in step.
+    ClipError: missing, empty, not a sound, no sound track, cut off so that nothing decodes, NaN samples.
+    """
+    path = check_source(path, "sound")
+    said = subprocess.run(
+        [
+            ffmpeg_exe(), "-hide_banner", "-nostats", "-nostdin", *READ_LOCAL_FILES_ONLY, "-i", input_url(path),
+            "-map", "0:a:0",
+            # rematrix_maxval 1: stereo is (L + R) / 2 and cannot clip; first_pts 0: a late start becomes silence.
+            "-af", f"aresample={SAMPLE_RATE}:resampler=soxr:rematrix_maxval=1.0:ochl=mono:first_pts=0",
+            "-f", "f32le", "-c:a", "pcm_f32le", "-",
+        ],
+        capture_output=True,
+    )  # fmt: skip
+    stderr = said.stderr.decode("utf-8", "replace")
+    if "matches no streams" in stderr:
+        raise ClipError(f"expected a file with sound; {path.name} has no sound track; choose another file")
+    if said.returncode != 0:
+        raise ClipError(
+            f"expected a sound or video file; {path.name} cannot be read ({error_tail(stderr, 2)}); "
+            "it may be cut off or of another kind: export it again as wav, mp3 or m4a"
+        )
+    samples = np.frombuffer(said.stdout, "<f4").astype(np.float32)
+    if len(samples) == 0:
+        raise ClipError(f"expected a file with sound; {path.name} holds no samples; record or export it again")
+    if not np.isfinite(samples).all():
+        raise ClipError(f"expected finite samples; {path.name} holds NaN or infinity; export it again as 16-bit wav")
+    return samples
+
+
+def save_wav(path: Path | str, samples: NDArray[np.floating]) -> None:
+    """Write float samples (T,), clipped to -1..1, as a 16 kHz mono 16-bit wav; complete or not at all.
+
+    `load_audio` gives them back within half a 16-bit step. ValueError for another shape or NaN.
+    """
+    samples = np.asarray(samples)
+    if samples.ndim != 1 or not np.isfinite(samples).all():
+        raise ValueError(f"samples must be finite numbers of shape (T,); got shape {samples.shape}")
+    levels = np.clip(np.rint(samples * 32768.0), -32768, 32767).astype("<i2")
+    with atomic_file(path) as partial, wave.open(str(partial), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(SAMPLE_RATE)
+        file.writeframes(levels.tobytes())

@@ -1,0 +1,250 @@
+"""CoreClipsProcessor: speech, a model, clips and settings in; frames or a finished video out.
+
+The blend of output frame i is a pure function of (edit list, sound, settings, i): the preview of a
+frame is the render of that frame, in whatever order frames are asked for.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from blending import Blender, BlendResult, BlendSettings, CropBox, Landmarks
+from blending.types import Frame
+from clips.audio import SAMPLE_RATE, load_audio
+from clips.edit_list import Cut, EditList, Source, single_clip, speech_edit_list, speech_segments
+from clips.errors import ClipError
+from clips.landmarks import ClipLandmarks
+from clips.library import ClipLibrary, CoreClip
+from clips.timeline import frame_count
+from clips.vad import find_speech
+from clips.video import ClipFrames
+
+if TYPE_CHECKING:
+    from clips.render import RenderReport
+    from models.lip_sync import LipSyncModel
+
+AUTOMATIC = "core clips"
+"""Name of the base that chooses among all fitting clips by speech and silence."""
+
+GENERATED_CACHE_BYTES = 64 << 20
+MAX_SOUND_S = 3600
+
+Value = TypeVar("Value")
+
+
+class _Recent(Generic[Value]):
+    """The last few values by key, within a number of entries; safe to use from several threads."""
+
+    def __init__(self, entries: int) -> None:
+        self._entries, self._kept, self._lock = entries, OrderedDict[Hashable, Value](), threading.Lock()
+
+    def get(self, key: Hashable, make: Callable[[], Value]) -> Value:
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+                return self._kept[key]
+        value = make()
+        with self._lock:
+            self._kept[key] = value
+            while len(self._kept) > self._entries:
+                self._kept.popitem(last=False)
+        return value
+
+
+@dataclass(frozen=True, eq=False)
+class Performance:
+    """A sound laid over clips: everything a frame depends on but the settings.
+
+    wav: float32 (samples,) mono 16 kHz. features: (rows, D) of the model. notes: what a person
+    should know about the choice of clips, in words.
+    """
+
+    wav: NDArray[np.float32]
+    features: NDArray[np.float32]
+    edits: EditList
+    base: str
+    notes: tuple[str, ...] = ()
+    key: object = field(default_factory=object)
+
+    @property
+    def frames(self) -> int:
+        return self.edits.frames
+
+
+@dataclass(frozen=True, eq=False)
+class Shot:
+    """What stands at one output frame before the blend.
+
+    generated is None where the plate stays as it is; reason says why.
+    """
+
+    cut: Cut
+    clip_frame: int
+    plate: Frame
+    box: CropBox
+    landmarks: Landmarks
+    generated: Frame | None
+    reason: str = ""
+
+
+class CoreClipsProcessor:
+    """Drives one model's core clips with speech.
+
+    model_name: a model of the library or the workspace, with core clips of the same name. settings:
+    defaults of the blend. Raises ClipError or ModelError when the model or its clips cannot be used.
+    """
+
+    def __init__(
+        self,
+        model_name: str,
+        *,
+        workspace: Path | None = None,
+        settings: BlendSettings | None = None,
+        vad_method: str = "silero",
+        device: str = "auto",
+    ) -> None:
+        from models.lip_sync import LipSyncModel
+
+        self.model_name = model_name
+        self.settings = settings or BlendSettings()
+        self.vad_method = vad_method
+        self.model: LipSyncModel = LipSyncModel.load(model_name, workspace, device=device)
+        self.clips: dict[str, CoreClip] = {clip.name: clip for clip in ClipLibrary(workspace).clips(model_name)}
+        self._frames: dict[str, ClipFrames] = {}
+        self._landmarks: dict[str, tuple[ClipLandmarks, ClipLandmarks]] = {}
+        self._lock = threading.Lock()
+        self._generated = _Recent[Frame](GENERATED_CACHE_BYTES // (3 * (self.model.size + 8) ** 2))
+        self._blender = _Recent[Blender](4)
+
+    def prepare(self, audio: Path | str | NDArray[np.float32], base: str = AUTOMATIC) -> Performance:
+        """Lay a sound (a file, or mono 16 kHz float samples) over the clips.
+
+        base: AUTOMATIC, or the name of the one clip to use from its first frame on.
+        """
+        path = Path(audio) if isinstance(audio, str | Path) else None
+        wav = load_audio(path) if path is not None else np.asarray(audio, np.float32)
+        if len(wav) > MAX_SOUND_S * SAMPLE_RATE:
+            raise ClipError(
+                f"the sound lasts {len(wav) / SAMPLE_RATE / 60:.0f} minutes; at most {MAX_SOUND_S // 60} can be rendered"
+            )
+        features = self.model.features(wav, path)
+        edits, notes = self.edit_list(wav, base)
+        return Performance(wav, features, edits, base, notes)
+
+    def edit_list(self, wav: NDArray[np.float32], base: str = AUTOMATIC) -> tuple[EditList, tuple[str, ...]]:
+        """Cuts for a sound, and notes in words. Raises ClipError for an unknown base."""
+        frames = frame_count(len(wav), SAMPLE_RATE)
+        if base != AUTOMATIC:
+            clip = self.clip(base)
+            return single_clip(_source(clip), frames), ()
+        chosen, notes = self._automatic_clips()
+        speech = find_speech(wav, method=self.vad_method)
+        if not speech:
+            notes = (*notes, "no speech was found in the sound: the silence clip is shown unchanged")
+        segments = speech_segments(speech, SAMPLE_RATE, frames)
+        return speech_edit_list([_source(clip) for clip in chosen], segments), notes
+
+    def clip(self, name: str) -> CoreClip:
+        if name not in self.clips:
+            raise ClipError(f"clip {name!r} does not exist for {self.model_name}; there are: {', '.join(self.clips)}")
+        return self.clips[name]
+
+    def _automatic_clips(self) -> tuple[Sequence[CoreClip], tuple[str, ...]]:
+        """Clips that can be cut together: those in the silence clip's light."""
+        everything = list(self.clips.values())
+        silent = next((clip for clip in everything if clip.kind == "silence"), None)
+        if silent is None:
+            return everything, ("there is no silence clip: talk clips are shown unchanged in pauses",)
+        fitting = [clip for clip in everything if clip.matches_light_of(silent)]
+        left_out = [clip.name for clip in everything if clip not in fitting]
+        notes = (f"left out, since their light differs from {silent.name}: {', '.join(left_out)}",) if left_out else ()
+        if all(clip.kind == "silence" for clip in fitting):
+            notes = (*notes, "there is no talk clip in that light: the silence clip is driven under speech")
+        return fitting, notes
+
+    def frames_of(self, name: str) -> ClipFrames:
+        """Random access to a clip's frames, opened once."""
+        with self._lock:
+            if name not in self._frames:
+                self._frames[name] = self.clip(name).frames()
+            return self._frames[name]
+
+    def landmarks_of(self, name: str) -> tuple[ClipLandmarks, ClipLandmarks]:
+        """A clip's landmarks as detected and smoothed zero-phase, read once."""
+        with self._lock:
+            if name not in self._landmarks:
+                raw = self.clip(name).landmarks()
+                self._landmarks[name] = (raw, raw.smoothed())
+            return self._landmarks[name]
+
+    def shot(self, performance: Performance, index: int) -> Shot:
+        """Plate, square, landmarks and generated picture of output frame `index`."""
+        cut = performance.edits.at(index)
+        number = cut.clip_frame(index)
+        plate = self.frames_of(cut.clip)[number]
+        raw, smoothed = self.landmarks_of(cut.clip)
+        marks = smoothed.at(number)
+        box = CropBox.from_landmarks(marks)
+        if not cut.driven:
+            return Shot(cut, number, plate, box, marks, None, "silence: the clip is shown unchanged")
+        if not raw.found[number]:
+            return Shot(cut, number, plate, box, marks, None, "no face was found in this frame: it is left unchanged")
+        generated = self._generated.get(
+            (performance.key, index), lambda: self.model.generate(plate, box, performance.features, index)
+        )
+        return Shot(cut, number, plate, box, marks, generated)
+
+    def generate_frame(self, performance: Performance, index: int) -> Frame:
+        """The plain fallback: the generated square pasted over the plate, unblended. uint8 (H, W, 3)."""
+        shot = self.shot(performance, index)
+        return shot.plate if shot.generated is None else shot.box.paste(shot.plate, shot.generated)
+
+    def _generate_frame_with_blending(
+        self, performance: Performance, index: int, settings: BlendSettings | None = None
+    ) -> BlendResult:
+        """Output frame `index` blended by `settings` (the processor's own when None), with its proof."""
+        return self.blend_shot(self.shot(performance, index), settings)
+
+    def blend_shot(self, shot: Shot, settings: BlendSettings | None = None) -> BlendResult:
+        """The blend of one shot: what preview and render both call."""
+        settings = settings or self.settings
+        if shot.generated is None:
+            untouched = np.zeros(shot.plate.shape[:2], np.float32)
+            crop = np.ascontiguousarray(shot.box.extract(shot.plate))
+            return BlendResult(
+                shot.plate, untouched, (shot.reason,), shot.box, settings.feather_px(shot.box.side), crop
+            )
+        blender = self._blender.get((settings, threading.get_ident()), lambda: Blender(settings))
+        return blender.blend(shot.plate, shot.generated, shot.box, shot.landmarks)
+
+    def generate_video(
+        self,
+        audio: Path | str | NDArray[np.float32] | Performance,
+        output: Path | str,
+        settings: BlendSettings | None = None,
+        progress: Callable[[int, int], None] | None = None,
+        *,
+        base: str = AUTOMATIC,
+        unblended: Path | str | None = None,
+        cancel: threading.Event | None = None,
+    ) -> RenderReport:
+        """Render the whole sound to an mp4 with sound, encoded once; see `clips.render.render`."""
+        from clips.render import render
+
+        performance = audio if isinstance(audio, Performance) else self.prepare(audio, base)
+        return render(
+            self, performance, Path(output), settings or self.settings,
+            progress=progress, unblended=Path(unblended) if unblended else None, cancel=cancel,
+        )  # fmt: skip
+
+
+def _source(clip: CoreClip) -> Source:
+    return Source(clip.name, clip.kind, len(clip.landmarks().found))

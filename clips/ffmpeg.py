@@ -1,0 +1,124 @@
+"""The one ffmpeg this project relies on: the binary that imageio-ffmpeg brings. Never the one on PATH, no ffprobe."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import lru_cache
+from pathlib import Path
+from types import TracebackType
+
+import imageio_ffmpeg
+
+from clips.errors import ClipError
+
+READ_LOCAL_FILES_ONLY = ("-protocol_whitelist", "file,pipe")
+"""Input option: an uploaded playlist must not make ffmpeg open addresses."""
+
+
+@lru_cache(maxsize=1)
+def ffmpeg_exe() -> str:
+    """Path of the bundled ffmpeg; ClipError when the package comes without it on this platform."""
+    # A variable IMAGEIO_FFMPEG_EXE is imageio-ffmpeg's own way to name another binary.
+    try:
+        return str(imageio_ffmpeg.get_ffmpeg_exe())
+    except RuntimeError as error:
+        raise ClipError(
+            "expected the ffmpeg that imageio-ffmpeg brings; found none; install it again with "
+            "`pip install --force-reinstall imageio-ffmpeg`"
+        ) from error
+
+
+def check_source(path: Path | str, what: str) -> Path:
+    """The path of an existing file that is not empty; else ClipError. `what` names it: "video", "sound"."""
+    if "\0" in str(path):
+        raise ClipError(f"expected the path of a {what} file; got one with a NUL character; choose another file")
+    path = Path(path)
+    if path.is_dir():
+        raise ClipError(f"expected a {what} file; {path} is a folder; name a file inside it")
+    try:
+        size = path.stat().st_size
+    except OSError as error:
+        raise ClipError(
+            f"expected a {what} file; {path} cannot be opened ({error.strerror}); check the name"
+        ) from error
+    if size == 0:
+        raise ClipError(f"expected a {what} file; {path.name} is empty (0 bytes); export or upload it again")
+    return path
+
+
+def input_url(path: Path) -> str:
+    """Path as ffmpeg takes it literally, whatever characters it holds."""
+    return "file:" + os.path.abspath(path)
+
+
+def error_tail(stderr: str, lines: int = 3) -> str:
+    """Last lines of what ffmpeg said, on one line, without the addresses of its parts."""
+    said = [line.split("] ", 1)[1] if line.startswith("[") and "] " in line else line for line in stderr.splitlines()]
+    said = [line.strip() for line in said if line.strip()]
+    return " / ".join(list(dict.fromkeys(said))[-lines:])[:600] or "no message"
+
+
+class FfmpegProcess:
+    """A running ffmpeg with a pipe at one side; what it says is kept in a file, so it never blocks on it.
+
+    As a context manager it kills ffmpeg on leaving if it still runs.
+    """
+
+    def __init__(self, arguments: Sequence[str], *, write: bool = False) -> None:
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115  closed by close()
+        self.process = subprocess.Popen(
+            [ffmpeg_exe(), "-hide_banner", "-nostats", "-loglevel", "error", *arguments],
+            stdin=subprocess.PIPE if write else subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL if write else subprocess.PIPE,
+            stderr=self._said,
+        )
+
+    def tail(self) -> str:
+        """The end of what ffmpeg said so far."""
+        self._said.seek(0)
+        return error_tail(self._said.read().decode("utf-8", "replace"))
+
+    def close(self) -> None:
+        """Kill ffmpeg if it still runs, reap it and close the pipes; harmless when called again."""
+        if self.process.poll() is None:
+            self.process.kill()
+        for pipe in (self.process.stdin, self.process.stdout):
+            if pipe is not None:
+                with suppress(OSError):
+                    pipe.close()
+        self.process.wait()
+        self._said.close()
+
+    def __enter__(self) -> FfmpegProcess:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+@contextmanager
+def atomic_file(path: Path | str) -> Iterator[Path]:
+    """Yields a hidden name beside `path` to write to; it becomes `path` on success and is removed on any error.
+
+    The folder is made when missing. ClipError when it cannot be.
+    """
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ClipError(f"cannot make the folder {path.parent} ({error.strerror}); choose another place") from error
+    partial = path.with_name(f".{path.stem}.{secrets.token_hex(4)}.part{path.suffix}")
+    try:
+        yield partial
+        os.replace(partial, path)
+    except OSError as error:
+        raise ClipError(f"cannot write {path} ({error.strerror}); free some space or choose another place") from error
+    finally:
+        partial.unlink(missing_ok=True)

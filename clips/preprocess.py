@@ -1,0 +1,248 @@
+"""Core clips -> landmarks, and the check of what came out: python preprocess_core_clips.py."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from clips.errors import ClipError
+from clips.landmarks import LANDMARK_DETECTORS, ClipLandmarks, FaceDetector, detect_landmarks, write_lms
+from clips.library import ClipLibrary, CoreClip, measure_appearance
+from clips.timeline import FPS
+from clips.video import probe, read_frames
+
+DETECTOR = "facemesh"
+
+# Limits of --verify. The bundled clips reach 100 % found, confidence .83, jitter .40 %, and a step of 1.6 %.
+MIN_FOUND_PCT = 99.0
+MIN_CONFIDENCE = 0.6
+MAX_JITTER_PCT = 1.0
+MAX_STEP_PCT = 25.0
+MIN_FACE_SIZE_PX = 64.0
+
+Progress = Callable[[int, int], None]
+"""Called with frames done and frames in all."""
+
+
+@dataclass(frozen=True)
+class ClipReport:
+    """What verify_clip measured. reasons is empty when the clip is fit for use.
+
+    found_pct: frames with a face; confidence: mean over those; jitter_pct, step_pct: noise and the
+    largest move between neighbouring frames, in % of face_size_px (side of the generator's square).
+    """
+
+    clip: CoreClip
+    frames: int
+    fps: Fraction
+    size_wh: tuple[int, int]
+    found_pct: float
+    confidence: float
+    jitter_pct: float
+    step_pct: float
+    face_size_px: float
+    reasons: tuple[str, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether nothing speaks against the clip."""
+        return not self.reasons
+
+
+def up_to_date_landmarks(clip: CoreClip) -> ClipLandmarks | None:
+    """The clip's landmarks if they were made from its present content by the present detector; else None."""
+    try:
+        landmarks = clip.landmarks()
+    except ClipError:
+        return None
+    return landmarks if landmarks.detector == DETECTOR and landmarks.appearance is not None else None
+
+
+def preprocess_clip(
+    clip: CoreClip,
+    *,
+    force: bool = False,
+    progress: Progress | None = None,
+    detector: FaceDetector | None = None,
+) -> bool:
+    """Find the clip's landmarks and write them to clip.landmarks_path, complete or not at all.
+
+    Returns False when they are up to date already and force is not set. detector: one to use
+    again for many clips. ClipError: a clip that cannot be read, no face in it, a folder that cannot be written.
+    """
+    if not force and up_to_date_landmarks(clip) is not None:
+        return False
+    frames_total = clip.info.frames
+
+    def tell(done: int) -> None:
+        if progress is not None:
+            progress(done, frames_total)
+
+    try:
+        landmarks = detect_landmarks(read_frames(clip.path, fps=FPS), detector=detector, progress=tell)
+    except ClipError as error:
+        raise ClipError(f"clip {clip.name!r} of {clip.model}: {error}") from error
+    with clip.frames() as frames:
+        appearance = measure_appearance(frames.__getitem__, landmarks)
+    replace(landmarks, clip_sha256=clip.sha256, detector=DETECTOR, appearance=appearance).save(clip.landmarks_path)
+    return True
+
+
+def verify_clip(clip: CoreClip) -> ClipReport:
+    """Measure a preprocessed clip and say what speaks against it. ClipError without up-to-date landmarks."""
+    landmarks = clip.landmarks()
+    info = clip.info
+    found = landmarks.found
+    size = landmarks.face_size_px
+    both = found[1:] & found[:-1]
+    moves = np.linalg.norm(np.diff(landmarks.points, axis=0).mean(axis=1), axis=1) * both
+    step = int(moves.argmax()) if len(moves) else 0
+    step_pct = float(moves[step] / size * 100) if len(moves) else 0.0
+    confidence = float(landmarks.confidence[found].mean())
+    found_pct = 100 * float(found.mean())
+    jitter_pct = landmarks.jitter_pct
+    checks = [
+        (len(landmarks) == info.frames, f"{len(landmarks)} frames in the landmarks, {info.frames} in the video"),
+        (landmarks.size_wh == info.size_wh, "landmarks were made at another picture size"),
+        (found_pct >= MIN_FOUND_PCT, f"no face in {np.count_nonzero(~found)} frames ({_spans(found)})"),
+        (confidence >= MIN_CONFIDENCE, f"confidence below {MIN_CONFIDENCE:g}: light the face, or film it larger"),
+        (
+            not jitter_pct > MAX_JITTER_PCT,
+            f"landmarks jitter by more than {MAX_JITTER_PCT:g} %: film sharper or larger",
+        ),
+        (step_pct <= MAX_STEP_PCT, f"the face jumps at frame {step + 1}: a cut, or a second face"),
+        (size >= MIN_FACE_SIZE_PX, f"face smaller than {MIN_FACE_SIZE_PX:g} px: film it larger"),
+    ]
+    return ClipReport(
+        clip, info.frames, probe(clip.path).fps, info.size_wh, found_pct, confidence, jitter_pct, step_pct, size,
+        tuple(reason for fine, reason in checks if not fine),
+    )  # fmt: skip
+
+
+def _spans(found: np.ndarray) -> str:
+    """Frames without a face as "40-59, 71"; the first five spans."""
+    missing = np.flatnonzero(~found)
+    runs = np.split(missing, np.flatnonzero(np.diff(missing) > 1) + 1)
+    names = [str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs if len(run)]
+    return ", ".join(names[:5]) + (", .." if len(names) > 5 else "")
+
+
+_HEADER = ("model", "clip", "frames", "fps", "size", "found %", "confid.", "jitter %", "face px", "verdict")
+
+
+def report_table(reports: Sequence[ClipReport]) -> str:
+    """The reports as aligned text, one line per clip, under a header."""
+    rows = [_HEADER]
+    for report in reports:
+        fps = f"{float(report.fps):g}" + ("" if report.fps == FPS else f" as {FPS}")
+        rows.append(
+            (
+                report.clip.model, report.clip.name, str(report.frames), fps,
+                f"{report.size_wh[0]}x{report.size_wh[1]}", f"{report.found_pct:.1f}", f"{report.confidence:.2f}",
+                f"{report.jitter_pct:.2f}", f"{report.face_size_px:.0f}",
+                "ok" if report.passed else "FAIL: " + "; ".join(report.reasons),
+            )
+        )  # fmt: skip
+    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADER) - 1)]
+    lines = []
+    for row in rows:
+        cells = [
+            cell.ljust(width) if column < 2 else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=False))
+        ]
+        lines.append("  ".join([*cells, row[-1]]))
+    return "\n".join(lines)
+
+
+def chosen_clips(library: ClipLibrary, model: str | None, clip: str | None) -> list[CoreClip]:
+    """Clips that --model and --clip name; every model when none is named. ClipError for an unknown name."""
+    if model is not None:
+        return [library.clip(model, clip)] if clip is not None else library.clips(model)
+    found = [one for name in library.models() for one in library.clips(name)]
+    if clip is None:
+        return found
+    named = [one for one in found if one.name == clip]
+    # No model has it: the first model's listing says what exists.
+    return named or [library.clip(library.models()[0], clip)]
+
+
+def _bar(name: str) -> Progress:
+    """Progress as plain text: one line per clip, drawn over itself on a terminal, once at the end elsewhere."""
+
+    def draw(done: int, total: int) -> None:
+        filled = 24 * done // max(total, 1)
+        line = f"{name}  [{'#' * filled}{'.' * (24 - filled)}] {done}/{total} frames"
+        if sys.stdout.isatty():
+            print("\r" + line, end="\n" if done >= total else "", flush=True)
+        elif done >= total:
+            print(line, flush=True)
+
+    return draw
+
+
+def _preprocess_all(clips: Sequence[CoreClip], *, force: bool) -> list[str]:
+    """Process what needs it; returns what went wrong, one line per clip."""
+    failures = []
+    detector: FaceDetector | None = None
+    for clip in clips:
+        label = f"{clip.model} / {clip.name}"
+        if not force and up_to_date_landmarks(clip) is not None:
+            print(f"{label}  up to date")
+            continue
+        detector = detector or LANDMARK_DETECTORS[DETECTOR]()
+        try:
+            preprocess_clip(clip, force=True, progress=_bar(label), detector=detector)
+        except ClipError as error:
+            failures.append(str(error))
+    if detector is not None:
+        detector.close()
+    return failures
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit code: 0 fine, 1 a clip fails --verify, 2 something cannot be used, 130 Ctrl-C."""
+    parser = argparse.ArgumentParser(
+        prog="preprocess_core_clips.py",
+        description="Find the face landmarks of core clips. Only clips that are new or changed are processed.",
+    )
+    parser.add_argument("--model", help="only this model (default: all)")
+    parser.add_argument("--clip", help="only this clip, by its name without .mp4")
+    parser.add_argument("--force", action="store_true", help="process again what is up to date")
+    parser.add_argument("--verify", action="store_true", help="print a table of how fit each clip is; 1 if one fails")
+    parser.add_argument(
+        "--workspace", type=Path, help="folder with core_clips/ (default: SEAMLINE_WORKSPACE or ./workspace)"
+    )
+    parser.add_argument(
+        "--write-lms", action="store_true",
+        help="also write SyncTalk_2D files to WORKSPACE/dataset/MODEL/core_clips/CLIP/landmarks/N.lms",
+    )  # fmt: skip
+    options = parser.parse_args(argv)
+    try:
+        library = ClipLibrary(options.workspace)
+        clips = chosen_clips(library, options.model, options.clip)
+        failures = _preprocess_all(clips, force=options.force)
+        usable = [clip for clip in clips if up_to_date_landmarks(clip) is not None]
+        if options.write_lms:
+            for clip in usable:
+                folder = library.workspace / "dataset" / clip.model / "core_clips" / clip.name / "landmarks"
+                print(f"{clip.model} / {clip.name}  {len(write_lms(folder, clip.landmarks()))} files in {folder}")
+        reports = [verify_clip(clip) for clip in usable] if options.verify else []
+        if reports:
+            print(report_table(reports))
+        for failure in failures:
+            print(f"error: {failure}", file=sys.stderr)
+    except ClipError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\nstopped; finished clips are kept, run again to go on", file=sys.stderr)
+        return 130
+    if failures:
+        return 2
+    return 0 if all(report.passed for report in reports) else 1

@@ -1,0 +1,163 @@
+"""Cuts to frames to mp4, streaming: network and blend run beside each other, memory stays constant."""
+
+from __future__ import annotations
+
+import json
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from blending import BlendSettings, seam_score
+from clips.errors import ClipError
+from clips.video import VideoWriter
+
+if TYPE_CHECKING:
+    from clips.core_clips_processor import CoreClipsProcessor, Performance, Shot
+
+QUEUE_FRAMES = 4
+SCORE_EVERY = 5
+"""The seam score is measured on every fifth driven frame."""
+
+
+class RenderCancelled(Exception):
+    """The render was stopped on request; nothing is left under the output's name."""
+
+
+@dataclass(frozen=True)
+class RenderReport:
+    """What a render made.
+
+    seam_mean, seam_worst: seam score over every fifth driven frame, None where nothing was driven;
+    worst_frame: where. blended_frames: how many of the frames the network drew.
+    """
+
+    path: Path
+    frames: int
+    blended_frames: int
+    seconds: float
+    seam_mean: float | None
+    seam_worst: float | None
+    worst_frame: int | None
+    notes: tuple[str, ...]
+
+    @property
+    def frames_per_second(self) -> float:
+        return self.frames / max(self.seconds, 1e-9)
+
+
+def render(
+    processor: CoreClipsProcessor,
+    performance: Performance,
+    output: Path,
+    settings: BlendSettings,
+    *,
+    progress: Callable[[int, int], None] | None = None,
+    unblended: Path | None = None,
+    cancel: threading.Event | None = None,
+) -> RenderReport:
+    """Encode every frame of the performance once, with its sound; optionally the unblended video too.
+
+    progress(done, total) is called after each frame. When `cancel` is set, RenderCancelled follows
+    within a frame. On any error nothing appears under `output`. Two outputs of one name and outputs
+    without .mp4 are a ClipError.
+    """
+    _check_outputs(output, unblended)
+    started = time.monotonic()
+    scores: list[tuple[float, int]] = []
+    blended_frames = 0
+    height, width = processor.shot(performance, 0).plate.shape[:2]
+    with ExitStack() as stack:
+        metadata = _metadata(processor, performance, settings)
+        writer = stack.enter_context(VideoWriter(output, width, height, sound=performance.wav, metadata=metadata))
+        plain = None
+        if unblended is not None:
+            plain = stack.enter_context(VideoWriter(unblended, width, height, sound=performance.wav))
+        for index, shot in enumerate(_shots_ahead(processor, performance, stack)):
+            if cancel is not None and cancel.is_set():
+                raise RenderCancelled(f"stopped at frame {index} of {performance.frames}")
+            result = processor.blend_shot(shot, settings)
+            if result.frame.shape[:2] != (height, width):
+                raise ClipError(
+                    f"clip {shot.cut.clip!r} is {result.frame.shape[1]} x {result.frame.shape[0]} px, the first one "
+                    f"{width} x {height}; clips that are cut together must have one size"
+                )
+            writer.write(result.frame)
+            if plain is not None:
+                plain.write(shot.plate if shot.generated is None else shot.box.paste(shot.plate, shot.generated))
+            if shot.generated is not None:
+                if blended_frames % SCORE_EVERY == 0:
+                    seam = seam_score(shot.plate, result.frame, result.generated_matched, shot.box, shot.landmarks)
+                    scores.append((seam.score, index))
+                blended_frames += 1
+            if progress is not None:
+                progress(index + 1, performance.frames)
+    worst = max(scores, default=None)
+    return RenderReport(
+        output, performance.frames, blended_frames, time.monotonic() - started,
+        sum(score for score, _ in scores) / len(scores) if scores else None,
+        worst[0] if worst else None, worst[1] if worst else None, performance.notes,
+    )  # fmt: skip
+
+
+def _check_outputs(output: Path, unblended: Path | None) -> None:
+    for path in (output, unblended):
+        if path is None:
+            continue
+        if path.suffix.lower() != ".mp4":
+            raise ClipError(f"the output must be named .mp4; got {path.name!r}")
+        if not path.parent.is_dir():
+            raise ClipError(f"the output's folder {path.parent} does not exist; create it first")
+        if path.is_dir():
+            raise ClipError(f"the output {path} is a folder; give a file name ending in .mp4")
+    if unblended is not None and output.resolve() == unblended.resolve():
+        raise ClipError("the blended and the unblended video need two names; got one for both")
+
+
+def _metadata(processor: CoreClipsProcessor, performance: Performance, settings: BlendSettings) -> dict[str, str]:
+    recipe = {
+        "model": processor.model_name,
+        "base": performance.base,
+        "settings": settings.model_dump(),
+    }
+    return {"comment": "AI-generated", "seamline": json.dumps(recipe)}
+
+
+def _shots_ahead(processor: CoreClipsProcessor, performance: Performance, stack: ExitStack) -> Iterator[Shot]:
+    """Shots in order, made by a thread of their own that stays at most QUEUE_FRAMES ahead."""
+    ready: queue.Queue[Shot | BaseException | None] = queue.Queue(QUEUE_FRAMES)
+    stop = threading.Event()
+
+    def put(item: Shot | BaseException | None) -> None:
+        while not stop.is_set():
+            try:
+                return ready.put(item, timeout=0.1)
+            except queue.Full:
+                continue
+
+    def work() -> None:
+        try:
+            for index in range(performance.frames):
+                if stop.is_set():
+                    return
+                put(processor.shot(performance, index))
+            put(None)
+        except BaseException as e:
+            put(e)
+
+    worker = threading.Thread(target=work, name="shots", daemon=True)
+
+    def end() -> None:
+        stop.set()
+        worker.join()
+
+    stack.callback(end)
+    worker.start()
+    while (item := ready.get()) is not None:
+        if isinstance(item, BaseException):
+            raise item
+        yield item

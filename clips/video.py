@@ -1,0 +1,518 @@
+"""Video files: describe, read frame-exactly, write. The one decoder and the one encoder of the project.
+
+Colour: the decoder honours the file's matrix and range tags. The encoder converts explicitly to
+BT.601 limited range and tags that. Chroma is replicated on reading and averaged over 2 x 2 on
+writing, so that a picture nobody touched keeps its chroma through any number of generations.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import tempfile
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from functools import lru_cache
+from pathlib import Path
+from types import TracebackType
+from typing import overload
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from blending.types import Frame, check_frame
+from clips.audio import SAMPLE_RATE, save_wav
+from clips.errors import ClipError
+from clips.ffmpeg import (
+    READ_LOCAL_FILES_ONLY,
+    FfmpegProcess,
+    atomic_file,
+    check_source,
+    error_tail,
+    ffmpeg_exe,
+    input_url,
+)
+from clips.timeline import FPS, frame_count
+
+CACHE_BYTES = 192 * 2**20
+"""What a ClipFrames keeps decoded by default: 163 frames of 640 x 640 px."""
+
+# Containers whose index makes ffmpeg's seek frame-exact; others are read from the start.
+_SEEKABLE = {"mov", "matroska"}
+# Matrices by their tag, as ffmpeg's scaler names them; "gbr" is RGB and has none.
+_SCALER_MATRIX = {
+    "smpte170m": "smpte170m",
+    "bt470bg": "bt470",
+    "bt709": "bt709",
+    "fcc": "fcc",
+    "smpte240m": "smpte240m",
+    "bt2020nc": "bt2020",
+}
+_HDR_TRANSFERS = {"smpte2084": "HDR (PQ)", "arib-std-b67": "HDR (HLG)"}
+# Rates to recognise behind time stamps rounded to milliseconds (mkv, webm).
+_COMMON_RATES = [Fraction(n) for n in (10, 12, 15, 20, 24, 25, 30, 48, 50, 60, 100, 120)] + [
+    Fraction(n * 1000, 1001) for n in (24, 30, 48, 60, 120)
+]
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """What a video file holds, as it is displayed (after rotation); pixels are square.
+
+    frames: number of frames that decode; fps: exact where the time stamps are regular, else the
+    mean; colour_matrix: the tag ("smpte170m", "bt709", ..) or None; rotation: degrees the file
+    asks the player to turn it by, already applied to width and height; times_s: when each frame
+    is shown, from 0, followed by the end of the last one.
+    """
+
+    path: Path
+    width: int
+    height: int
+    frames: int
+    fps: Fraction
+    duration_s: float
+    has_sound: bool
+    pixel_format: str
+    colour_matrix: str | None
+    rotation: int
+    container: str = ""
+    times_s: tuple[Fraction, ...] = field(default=(), repr=False, compare=False)
+
+    @property
+    def size_wh(self) -> tuple[int, int]:
+        """Width and height in px."""
+        return self.width, self.height
+
+    def at(self, fps: Fraction) -> VideoInfo:
+        """The video as it is read at another rate: frames, fps and times of that rate."""
+        frames = len(self.source_indices(fps))
+        times = tuple(k / Fraction(fps) for k in range(frames + 1))
+        return replace(self, frames=frames, fps=Fraction(fps), duration_s=float(times[-1]), times_s=times)
+
+    def source_indices(self, fps: Fraction | None) -> range | NDArray[np.intp]:
+        """Which frame of the file is on the screen in the middle of each frame at `fps`.
+
+        None, or the rate the file has, is every frame once. Exact: fractions, no drift.
+        """
+        if fps is None or fps == self.fps:
+            return range(self.frames)
+        if fps <= 0:
+            raise ValueError(f"fps must be above 0; got {fps}")
+        total = max(1, int(self.times_s[-1] * fps + Fraction(1, 2)))
+        indices = np.empty(total, np.intp)
+        shown = 0
+        for k in range(total):
+            middle = Fraction(2 * k + 1, 2) / fps
+            while shown < self.frames - 1 and self.times_s[shown + 1] <= middle:
+                shown += 1
+            indices[k] = shown
+        return indices
+
+
+def probe(path: Path | str) -> VideoInfo:
+    """Describe a video file; its frames are counted by decoding it once (about 1 ms per frame, then remembered).
+
+    ClipError: missing, empty, not a video, truncated, no frame that decodes, HDR, pixels that are not square.
+    """
+    path = check_source(path, "video")
+    stat = path.stat()
+    return _probe(path, stat.st_size, stat.st_mtime_ns)
+
+
+@lru_cache(maxsize=256)
+def _probe(path: Path, size: int, mtime_ns: int) -> VideoInfo:
+    said = subprocess.run(
+        [
+            ffmpeg_exe(), "-hide_banner", "-nostats", "-nostdin", *READ_LOCAL_FILES_ONLY, "-i", input_url(path),
+            "-map", "0:V:0", "-enc_time_base", "demux", "-fps_mode", "passthrough", "-f", "framecrc", "-",
+        ],
+        capture_output=True, text=True, encoding="utf-8", errors="replace",
+    )  # fmt: skip
+    head = said.stderr.split("Output #0")[0]
+    stream = re.search(r"Stream #0:\d+.*?: Video: (?!.*\(attached pic\))(.*)", head)
+    if stream is None and "Input #0" in head:
+        raise ClipError(f"expected a video file; {path.name} has no picture track; choose a video")
+    rows = [line.split(",") for line in said.stdout.splitlines() if line and line[0] != "#"]
+    if stream is None or said.returncode != 0 or not rows:
+        reason = "" if stream is None else " that can be decoded"
+        raise ClipError(
+            f"expected a video file{reason}; {path.name} cannot be read ({error_tail(said.stderr, 2)}); "
+            "it may be cut off: export or copy it again"
+        )
+    track = stream.group(1)
+    shape = re.search(r"#dimensions 0: (\d+)x(\d+)", said.stdout)
+    time_base = re.search(r"#tb 0: (\d+/\d+)", said.stdout)
+    if shape is None or time_base is None:
+        raise ClipError(f"expected a video file; {path.name} has no usable picture track; export it again as mp4")
+    _refuse_what_would_look_wrong(path, track)
+    times, fps = _frame_times([(int(row[2]), int(row[3])) for row in rows], Fraction(time_base.group(1)))
+    turn = re.search(r"rotation of (-?[\d.]+) degrees", head)
+    pixel_format, matrix = _colour_tags(track)
+    container = re.search(r"Input #0, ([^,]+)", head)
+    return VideoInfo(
+        path=path, width=int(shape.group(1)), height=int(shape.group(2)), frames=len(rows), fps=fps,
+        duration_s=float(times[-1]), has_sound=re.search(r"Stream #0:\d+.*?: Audio: ", head) is not None,
+        pixel_format=pixel_format, colour_matrix=matrix,
+        rotation=round(float(turn.group(1))) % 360 if turn else 0,
+        container=container.group(1) if container else "", times_s=times,
+    )  # fmt: skip
+
+
+def _refuse_what_would_look_wrong(path: Path, track: str) -> None:
+    """ClipError for pictures that this decoder would show with wrong colours or stretched."""
+    for transfer, name in _HDR_TRANSFERS.items():
+        if transfer in track:
+            raise ClipError(
+                f"expected a standard (SDR) video; {path.name} is {name}; export it as SDR, BT.709, or switch HDR off"
+            )
+    aspect = re.search(r"\[SAR (\d+):(\d+)", track)
+    if aspect and aspect.group(1) != aspect.group(2):
+        raise ClipError(
+            f"expected square pixels; {path.name} has pixels of {aspect.group(1)}:{aspect.group(2)}; "
+            "export it with square pixels"
+        )
+
+
+def _colour_tags(track: str) -> tuple[str, str | None]:
+    """Pixel format and matrix tag from ffmpeg's line about the track, e.g. `yuv420p(tv, smpte170m/bt709/bt709)`."""
+    match = re.search(r", (?P<format>[a-z][a-z0-9]+)(?:\((?P<tags>[^)]*)\))?, \d+x\d+", track)
+    if match is None:
+        return "unknown", None
+    for tag in (match.group("tags") or "").split(", "):
+        matrix = tag.split("/")[0]
+        if matrix in _SCALER_MATRIX or matrix == "gbr":
+            return match.group("format"), matrix
+    return match.group("format"), None
+
+
+def _frame_times(stamps: Sequence[tuple[int, int]], tick: Fraction) -> tuple[tuple[Fraction, ...], Fraction]:
+    """Start of each frame and end of the last, in s from 0; and the rate. stamps: (time stamp, duration) in ticks."""
+    starts = [pts - stamps[0][0] for pts, _ in stamps]
+    mean_step = Fraction(starts[-1], len(starts) - 1) if len(starts) > 1 else Fraction(max(stamps[0][1], 1))
+    if mean_step <= 0:
+        mean_step = Fraction(1, 1) / (FPS * tick)
+    fps = 1 / (mean_step * tick)
+    rates: list[Fraction] = [fps, *_COMMON_RATES]
+    for rate in rates:
+        # Regular within the rounding of the stamps: the frames are where the rate puts them.
+        if all(abs(start - k / (rate * tick)) < 1 for k, start in enumerate(starts)):
+            regular = rate if rate in _COMMON_RATES or rate.denominator <= 1001 else None
+            if regular is not None:
+                return tuple(k / regular for k in range(len(starts) + 1)), regular
+    last = Fraction(stamps[-1][1]) if stamps[-1][1] > 0 else mean_step
+    return tuple(start * tick for start in (*starts, starts[-1] + last)), fps.limit_denominator(100_000)
+
+
+def _decode_from(info: VideoInfo, start: int, count: int) -> Iterator[Frame]:
+    """Frames start .. start + count - 1 of the file through a pipe; ffmpeg ends with the generator."""
+    matrix = info.colour_matrix or ("smpte170m" if info.height < 720 else "bt709")
+    tagged = f"in_color_matrix={_SCALER_MATRIX[matrix]}:" if matrix in _SCALER_MATRIX else ""
+    seek: list[str] = []
+    skip = start
+    if start and info.container in _SEEKABLE:
+        # Between two frames, so that rounding to microseconds cannot move the cut.
+        middle = (info.times_s[start - 1] + info.times_s[start]) / 2
+        seek, skip = ["-ss", f"{float(middle):.6f}"], 0
+    arguments = [
+        "-nostdin", *READ_LOCAL_FILES_ONLY, *seek, "-i", input_url(info.path), "-map", "0:V:0",
+        "-fps_mode", "passthrough", "-frames:v", str(skip + count),
+        # Nearest chroma and exact rounding: within 1 level of OpenCV's conversion (2 without accurate_rnd).
+        "-vf", f"scale={tagged}out_range=pc:flags=neighbor+accurate_rnd+full_chroma_int,format=bgr24",
+        "-f", "rawvideo", "-",
+    ]  # fmt: skip
+    with FfmpegProcess(arguments) as ffmpeg:
+        pipe = ffmpeg.process.stdout
+        assert pipe is not None
+        for index in range(skip + count):
+            frame = np.empty((info.height, info.width, 3), np.uint8)
+            if pipe.readinto(frame.data.cast("B")) != frame.nbytes:  # type: ignore[attr-defined]
+                ffmpeg.process.wait()
+                raise ClipError(
+                    f"expected {info.frames} frames in {info.path.name}; reading stopped at frame "
+                    f"{start - skip + index} ({ffmpeg.tail()}); the file changed or is damaged: copy it again"
+                )
+            if index >= skip:
+                yield frame
+
+
+def read_frames(
+    path: Path | str, start: int = 0, count: int | None = None, *, fps: Fraction | None = None
+) -> Iterator[Frame]:
+    """Frames start .. start + count - 1 (None: to the end), uint8 (H, W, 3) BGR, one at a time.
+
+    fps None counts the file's own frames; a rate converts by time (`VideoInfo.source_indices`).
+    Closing the generator ends ffmpeg. ClipError as `probe`, and when the file ends early;
+    ValueError for a start or count outside the video.
+    """
+    info = probe(path)
+    indices = info.source_indices(fps)
+    stop = len(indices) if count is None else start + count
+    if not 0 <= start <= stop <= len(indices):
+        raise ValueError(
+            f"start and count must lie within the {len(indices)} frames of {info.path.name}; got {start} and {count}"
+        )
+    return _read_indices(info, indices[start:stop])
+
+
+def _read_indices(info: VideoInfo, indices: range | NDArray[np.intp]) -> Iterator[Frame]:
+    """Frames at non-decreasing places of the file; places that repeat give copies."""
+    if len(indices) == 0:
+        return
+    first, last = int(indices[0]), int(indices[-1])
+    decoder = _decode_from(info, first, last - first + 1)
+    try:
+        position, frame = first - 1, None
+        for index in indices:
+            fresh = index > position
+            while position < index:
+                frame, position = next(decoder), position + 1
+            assert frame is not None
+            yield frame if fresh else frame.copy()
+    finally:
+        decoder.close()  # type: ignore[attr-defined]
+
+
+class ClipFrames(Sequence[Frame]):
+    """Random access to the frames of a video: `frames[i]`, bit-equal to `read_frames`, whatever the order.
+
+    Decodes runs of CHUNK frames and keeps the last used within cache_bytes (at least one run).
+    fps as in `read_frames`. The arrays are read-only, since they are shared. Safe to use from
+    several threads. close() ends the decoder that waits for the next run.
+    """
+
+    CHUNK = 24
+
+    def __init__(self, path: Path | str, *, fps: Fraction | None = None, cache_bytes: int = CACHE_BYTES) -> None:
+        if cache_bytes < 0:
+            raise ValueError(f"cache_bytes must be 0 or more; got {cache_bytes}")
+        self.info = probe(path)
+        self._indices = self.info.source_indices(fps)
+        chunk_bytes = self.info.width * self.info.height * 3 * self.CHUNK
+        self._chunks_kept = max(1, cache_bytes // chunk_bytes)
+        self._chunks: OrderedDict[int, list[Frame]] = OrderedDict()
+        self._lock = threading.Lock()
+        self._decoder: Iterator[Frame] | None = None
+        self._decoder_at = -1
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+    @overload
+    def __getitem__(self, index: int) -> Frame: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Frame]: ...
+    def __getitem__(self, index: int | slice) -> Frame | Sequence[Frame]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        if not 0 <= index < len(self):
+            raise IndexError(f"frame index must be 0 .. {len(self) - 1}; got {index}")
+        chunk, place = divmod(int(self._indices[index]), self.CHUNK)
+        with self._lock:
+            if chunk not in self._chunks:
+                self._chunks[chunk] = self._decode(chunk)
+                while len(self._chunks) > self._chunks_kept:
+                    self._chunks.popitem(last=False)
+            self._chunks.move_to_end(chunk)
+            return self._chunks[chunk][place]
+
+    def _decode(self, chunk: int) -> list[Frame]:
+        start = chunk * self.CHUNK
+        if self._decoder is None or self._decoder_at != chunk:
+            self._end_decoder()
+            self._decoder = _decode_from(self.info, start, self.info.frames - start)
+        self._decoder_at = chunk + 1
+        try:
+            frames = [next(self._decoder) for _ in range(min(self.CHUNK, self.info.frames - start))]
+        except BaseException:
+            self._end_decoder()
+            raise
+        for frame in frames:
+            frame.setflags(write=False)
+        if start + len(frames) == self.info.frames:
+            self._end_decoder()
+        return frames
+
+    def _end_decoder(self) -> None:
+        if self._decoder is not None:
+            self._decoder.close()  # type: ignore[attr-defined]
+            self._decoder = None
+
+    def close(self) -> None:
+        """End the waiting decoder and drop what is cached; frames can still be asked for afterwards."""
+        with self._lock:
+            self._end_decoder()
+            self._chunks.clear()
+
+    def __enter__(self) -> ClipFrames:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+# U and V of BT.601 (ITU-R), limited range, from B, G, R and 1.
+_CHROMA_FROM_BGR = (
+    np.array([[112.0, -74.203, -37.797, 128 * 255], [-18.214, -93.786, 112.0, 128 * 255]], np.float32) / 255
+)
+
+
+def bgr_to_i420(frame: Frame) -> NDArray[np.uint8]:
+    """BGR (H, W, 3), H and W even -> planar Y, U, V as uint8 (H * 3/2, W); BT.601, limited range.
+
+    Luma as OpenCV. Chroma from the mean of each 2 x 2 pixels, where OpenCV takes one of the four
+    (which aliases on hair and on the edges of a composite).
+    """
+    height, width = frame.shape[:2]
+    planes = np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2YUV_I420), np.uint8)
+    half = cv2.resize(frame, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
+    chroma = cv2.transform(half, _CHROMA_FROM_BGR)
+    planes[height:] = np.ascontiguousarray(np.moveaxis(chroma, 2, 0)).reshape(height // 2, width)
+    return planes
+
+
+class VideoWriter:
+    """Writes frames to an mp4: H.264, yuv420p, +faststart, sound as AAC in the same pass.
+
+    Colour is BT.601 limited range, tagged (matrix smpte170m; primaries and transfer bt709, since a
+    browser would shift saturated colours by converting other primaries). A width or height that is
+    odd is padded by one column or row with its last pixels, as yuv420p needs even sizes.
+    sound: float32 (T,) mono 16 kHz, padded with silence to the frames it stands for, or a file
+    whose first sound track is taken as it is. metadata: keys and values kept in the file.
+
+    Use as a context manager. The file appears under its name only when it is complete; on any
+    error ffmpeg is killed and nothing is left. ClipError: ffmpeg fails, disk full, no frame written.
+    """
+
+    def __init__(
+        self,
+        path: Path | str,
+        width: int,
+        height: int,
+        fps: Fraction = FPS,
+        *,
+        sound: Path | str | NDArray[np.float32] | None = None,
+        crf: int = 16,
+        preset: str = "veryfast",
+        gop: int = 12,
+        metadata: dict[str, str] | None = None,
+    ) -> None:
+        if width < 1 or height < 1:
+            raise ValueError(f"width and height must be at least 1 px; got {width} x {height}")
+        if fps <= 0:
+            raise ValueError(f"fps must be above 0; got {fps}")
+        self.path = Path(path)
+        self.frames_written = 0
+        self._size_wh = (width, height)
+        self._fps = Fraction(fps)
+        self._sound = sound
+        self._encode = [
+            "-c:v", "libx264", "-preset", preset, "-crf", str(crf), "-g", str(gop), "-pix_fmt", "yuv420p",
+            "-colorspace", "smpte170m", "-color_primaries", "bt709", "-color_trc", "bt709", "-color_range", "tv",
+            *(item for key, value in (metadata or {}).items() for item in ("-metadata", f"{key}={value}")),
+            "-movflags", "+faststart+use_metadata_tags", "-f", "mp4",
+        ]  # fmt: skip
+        self._open = ExitStack()
+        self._ffmpeg: FfmpegProcess | None = None
+
+    def __enter__(self) -> VideoWriter:
+        with ExitStack() as stack:
+            partial = stack.enter_context(atomic_file(self.path))
+            sound = self._sound_arguments(stack)
+            width, height = (size + size % 2 for size in self._size_wh)
+            self._ffmpeg = FfmpegProcess(
+                [
+                    "-f", "rawvideo", "-pix_fmt", "yuv420p", "-video_size", f"{width}x{height}",
+                    "-framerate", str(self._fps), "-i", "-", *sound, *self._encode, str(partial.absolute()),
+                ],
+                write=True,
+            )  # fmt: skip
+            stack.enter_context(self._ffmpeg)
+            self._open = stack.pop_all()
+        return self
+
+    def _sound_arguments(self, stack: ExitStack) -> list[str]:
+        """Second input, its mapping and its codec; samples go to ffmpeg through a temporary wav file."""
+        if self._sound is None:
+            return []
+        if isinstance(self._sound, np.ndarray):
+            covered = -(-frame_count(len(self._sound), SAMPLE_RATE, self._fps) * SAMPLE_RATE // self._fps)
+            samples = np.pad(self._sound, (0, max(0, int(covered) - len(self._sound))))
+            source = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "sound.wav"
+            save_wav(source, samples)
+        else:
+            source = check_source(self._sound, "sound")
+        # 48 kHz: what every player takes; a 16 kHz AAC track also caps the bit rate below what speech needs.
+        return [
+            *READ_LOCAL_FILES_ONLY, "-i", input_url(source), "-map", "0:v", "-map", "1:a:0",
+            "-c:a", "aac", "-b:a", "160k", "-ar", "48000",
+        ]  # fmt: skip
+
+    def write(self, frame: Frame) -> None:
+        """Append one frame, uint8 (height, width, 3) BGR. ClipError when ffmpeg has given up."""
+        if self._ffmpeg is None:
+            raise ValueError("frames must be written inside `with VideoWriter(...)`; the writer is not open")
+        check_frame(frame, "frame")
+        if (frame.shape[1], frame.shape[0]) != self._size_wh:
+            raise ValueError(
+                f"frame must be {self._size_wh[0]} x {self._size_wh[1]} px; got {frame.shape[1]} x {frame.shape[0]}"
+            )
+        odd_w, odd_h = frame.shape[1] % 2, frame.shape[0] % 2
+        if odd_w or odd_h:
+            frame = np.asarray(cv2.copyMakeBorder(frame, 0, odd_h, 0, odd_w, cv2.BORDER_REPLICATE), np.uint8)
+        pipe = self._ffmpeg.process.stdin
+        assert pipe is not None
+        try:
+            pipe.write(bgr_to_i420(frame).data)
+        except OSError as error:
+            raise self._failure() from error
+        self.frames_written += 1
+
+    def _failure(self) -> ClipError:
+        assert self._ffmpeg is not None
+        with suppress(subprocess.TimeoutExpired):
+            self._ffmpeg.process.wait(timeout=10)
+        return ClipError(
+            f"cannot write {self.path.name}: ffmpeg stopped after {self.frames_written} frames "
+            f"({self._ffmpeg.tail()}); check free disk space and the sound file, then render again"
+        )
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        ffmpeg = self._ffmpeg
+        assert ffmpeg is not None
+        if kind is None:
+            try:
+                self._finish(ffmpeg)
+            except BaseException as failure:
+                self._close(type(failure), failure, failure.__traceback__)
+                raise
+        self._close(kind, error, trace)
+
+    def _finish(self, ffmpeg: FfmpegProcess) -> None:
+        """Wait for the trailer; ClipError unless a complete file with at least one frame came out."""
+        if self.frames_written == 0:
+            raise ClipError(f"cannot write {self.path.name}: no frame was written; render at least one frame")
+        try:
+            assert ffmpeg.process.stdin is not None
+            ffmpeg.process.stdin.close()
+        except OSError as error:
+            raise self._failure() from error
+        if ffmpeg.process.wait() != 0:
+            raise self._failure()
+
+    def _close(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        stack, self._open = self._open, ExitStack()
+        try:
+            stack.__exit__(kind, error, trace)
+        finally:
+            self._ffmpeg = None

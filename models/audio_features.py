@@ -1,0 +1,177 @@
+"""Sound to audio features: mel spectrogram, AVE audio encoder, 16-step feature windows.
+
+The constants are those of the public SyncTalk_2D format, which took them from Wav2Lip
+(Prajwal et al. 2020): 16 kHz, 80 mel bands, 80 columns a second, 200 ms windows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import librosa.filters
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.signal import lfilter
+from torch import Tensor, nn
+
+SAMPLE_RATE = 16_000
+N_FFT = 800
+HOP = 200
+MEL_BANDS = 80
+MEL_RANGE_HZ = (55.0, 7600.0)
+PRE_EMPHASIS = 0.97
+SILENCE_DB = -100.0
+MEL_CEILING = 4.0
+"""Normalised mels lie in -4 .. 4; one unit is 12.5 dB; digital silence is -4."""
+COLUMNS_PER_SECOND = SAMPLE_RATE // HOP
+WINDOW_COLUMNS = 16
+FEATURE_FPS = 25
+WINDOW_STEPS = 16
+FEATURE_WIDTHS = {"ave": 512, "hubert": 2048, "wenet": 8192}
+"""Numbers per feature step (one video frame) in each mode."""
+
+
+@lru_cache(maxsize=1)
+def _mel_basis() -> NDArray[np.float32]:
+    basis = librosa.filters.mel(
+        sr=SAMPLE_RATE, n_fft=N_FFT, n_mels=MEL_BANDS, fmin=MEL_RANGE_HZ[0], fmax=MEL_RANGE_HZ[1]
+    )
+    return np.asarray(basis, np.float32)
+
+
+def mel_spectrogram(wav: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Normalised log-mel spectrogram, float32 (80, T) in -4 .. 4, T = 1 + floor(samples / 200).
+
+    wav: mono, 16 kHz, float, (samples,), at least one sample. Column k is centred at k * 12.5 ms.
+    The picture's edges are padded with zeros.
+    """
+    wav = np.asarray(wav)
+    if wav.ndim != 1 or len(wav) == 0 or not np.issubdtype(wav.dtype, np.floating):
+        raise ValueError(f"wav must be float (samples,) with at least one sample; got {wav.dtype} {wav.shape}")
+    if not np.isfinite(wav).all():
+        raise ValueError("wav must be finite; got NaN or infinity")
+    emphasised = lfilter([1.0, -PRE_EMPHASIS], [1.0], wav.astype(np.float64))
+    spectrum = librosa.stft(
+        y=emphasised, n_fft=N_FFT, hop_length=HOP, win_length=N_FFT, center=True, pad_mode="constant"
+    )
+    mel = _mel_basis() @ np.abs(spectrum)
+    level_db = 20 * np.log10(np.maximum(10 ** (SILENCE_DB / 20), mel)) - 20
+    normalised = 2 * MEL_CEILING * ((level_db - SILENCE_DB) / -SILENCE_DB) - MEL_CEILING
+    return np.clip(normalised, -MEL_CEILING, MEL_CEILING).astype(np.float32)
+
+
+def window_count(columns: int) -> int:
+    """Number of mel windows of a spectrogram with that many columns, at least 1."""
+    return max(1, int((columns - WINDOW_COLUMNS) / COLUMNS_PER_SECOND * FEATURE_FPS) + 2)
+
+
+def mel_window(mel: NDArray[np.float32], index: int) -> NDArray[np.float32]:
+    """Window (80, 16) of video frame `index`: 200 ms from index * 40 ms on. Near the end the last 16
+    columns; a spectrogram shorter than that is continued with silence."""
+    if mel.shape[1] < WINDOW_COLUMNS:
+        mel = np.pad(mel, ((0, 0), (0, WINDOW_COLUMNS - mel.shape[1])), constant_values=-MEL_CEILING)
+    start = min(COLUMNS_PER_SECOND * index // FEATURE_FPS, mel.shape[1] - WINDOW_COLUMNS)
+    return mel[:, start : start + WINDOW_COLUMNS]
+
+
+def mel_windows(mel: NDArray[np.float32]) -> NDArray[np.float32]:
+    """All windows, (window_count, 1, 80, 16)."""
+    return np.stack([mel_window(mel, i) for i in range(window_count(mel.shape[1]))])[:, None]
+
+
+class ConvBlock(nn.Module):
+    """3x3 or 1x1 convolution with bias, batch norm, optional addition of the input, ReLU."""
+
+    def __init__(
+        self, inputs: int, outputs: int, kernel: int, stride: int | tuple[int, int], padding: int, *, residual: bool
+    ) -> None:
+        super().__init__()
+        self.conv_block = nn.Sequential(nn.Conv2d(inputs, outputs, kernel, stride, padding), nn.BatchNorm2d(outputs))
+        self.residual = residual
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.conv_block(x)
+        return torch.relu(y + x if self.residual else y)
+
+
+FULL_ENCODER_CHANNELS = (32, 64, 128, 256)
+
+
+class AudioEncoder(nn.Module):
+    """AVE audio encoder: mel window (B, 1, 80, 16) to a feature vector (B, 512), values >= 0.
+
+    channels: widths of the four stages; the default is the public format's (2.8 M parameters).
+    """
+
+    def __init__(self, channels: Sequence[int] = FULL_ENCODER_CHANNELS) -> None:
+        super().__init__()
+        if len(channels) != 4 or min(channels) < 1:
+            raise ValueError(f"channels must be four positive numbers; got {list(channels)}")
+        self.channels = tuple(channels)
+        a, b, c, d = channels
+
+        def plain(inputs: int, outputs: int, stride: int | tuple[int, int], padding: int = 1) -> ConvBlock:
+            return ConvBlock(inputs, outputs, 3, stride, padding, residual=False)
+
+        def same(width: int) -> ConvBlock:
+            return ConvBlock(width, width, 3, 1, 1, residual=True)
+
+        self.audio_encoder = nn.Sequential(
+            plain(1, a, 1), same(a), same(a),
+            plain(a, b, (3, 1)), same(b), same(b),
+            plain(b, c, 3), same(c), same(c),
+            plain(c, d, (3, 2)), same(d),
+            plain(d, FEATURE_WIDTHS["ave"], 1, 0),
+            ConvBlock(FEATURE_WIDTHS["ave"], FEATURE_WIDTHS["ave"], 1, 1, 0, residual=False),
+        )  # fmt: skip
+
+    def forward(self, mel: Tensor) -> Tensor:
+        if mel.ndim != 4 or tuple(mel.shape[1:]) != (1, MEL_BANDS, WINDOW_COLUMNS):
+            raise ValueError(f"mel must have shape (B, 1, {MEL_BANDS}, {WINDOW_COLUMNS}); got {tuple(mel.shape)}")
+        return self.audio_encoder(mel).flatten(1)
+
+
+def encode_sound(
+    wav: NDArray[np.floating], encoder: AudioEncoder, *, device: str | torch.device = "cpu", batch: int = 64
+) -> NDArray[np.float32]:
+    """Feature rows (window_count + 2, 512) of a 16 kHz mono sound: row i belongs to mel window i - 1,
+    the first and the last vector stand twice, as the public format has it."""
+    return encode_mel(mel_spectrogram(wav), encoder, device=device, batch=batch)
+
+
+def encode_mel(
+    mel: NDArray[np.float32], encoder: AudioEncoder, *, device: str | torch.device = "cpu", batch: int = 64
+) -> NDArray[np.float32]:
+    """Feature rows of a mel spectrogram (80, T); see encode_sound."""
+    rows = []
+    count = window_count(mel.shape[1])
+    with torch.inference_mode():
+        for first in range(0, count, batch):
+            windows = np.stack([mel_window(mel, i) for i in range(first, min(first + batch, count))])[:, None]
+            rows.append(encoder(torch.from_numpy(windows).to(device)).cpu().numpy())
+    vectors = np.concatenate(rows)
+    return np.concatenate([vectors[:1], vectors, vectors[-1:]])
+
+
+PADDINGS = ("zeros", "edge")
+
+
+def feature_window(features: NDArray[np.float32], index: int, *, padding: str = "zeros") -> NDArray[np.float32]:
+    """Rows index - 8 .. index + 7 of features (rows, D) as float32 (16, D).
+
+    Rows outside are zeros ("zeros": as every SyncTalk_2D network is trained) or copies of the
+    nearest row ("edge"). index may lie anywhere from 0 on; far past the end all rows are outside.
+    """
+    if features.ndim != 2 or len(features) == 0:
+        raise ValueError(f"features must have shape (rows, D) with at least one row; got {features.shape}")
+    if padding not in PADDINGS:
+        raise ValueError(f"padding must be one of {list(PADDINGS)}; got {padding!r}")
+    if index < 0:
+        raise ValueError(f"index must be 0 or more; got {index}")
+    rows = np.arange(index - WINDOW_STEPS // 2, index + WINDOW_STEPS // 2)
+    window = features[np.clip(rows, 0, len(features) - 1)].astype(np.float32)
+    if padding == "zeros":
+        window[(rows < 0) | (rows >= len(features))] = 0
+    return window

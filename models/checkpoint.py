@@ -1,0 +1,131 @@
+"""Checkpoints in the SyncTalk_2D format: plain state dicts, loaded as data, checked before use."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from models.audio_features import AudioEncoder
+from models.errors import ModelError
+from models.unet import AUDIO_SHAPES, FORMAT_SIZE, UNet
+
+ENCODER_PREFIX = "audio_encoder."
+
+
+def read_state_dict(path: Path) -> dict[str, Tensor]:
+    """The tensors of a .pth file by key. Nothing in the file is ever executed.
+
+    Raises ModelError when the file is missing, is no torch checkpoint, holds anything but named
+    tensors, or has values that are not finite.
+    """
+    if not path.is_file():
+        raise ModelError(f"checkpoint {path} does not exist")
+    try:
+        loaded = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError, zipfile.BadZipFile) as e:
+        reason = str(e).strip().splitlines()[0] if str(e).strip() else type(e).__name__
+        raise ModelError(
+            f"{path.name} is not a checkpoint of plain weights, or it is truncated ({reason[:160]}); "
+            "expected a state dict saved with torch.save"
+        ) from e
+    if not isinstance(loaded, Mapping) or not loaded or not all(isinstance(v, Tensor) for v in loaded.values()):
+        raise ModelError(
+            f"{path.name} must hold a plain state dict (names to tensors), as SyncTalk_2D saves it; "
+            f"got {type(loaded).__name__}"
+        )
+    for key, value in loaded.items():
+        if value.is_floating_point() and not torch.isfinite(value).all():
+            raise ModelError(
+                f"{path.name}: weights of {key} are not finite; the training run diverged, use an earlier one"
+            )
+    return {str(key): value for key, value in loaded.items()}
+
+
+def load_unet(path: Path, mode: str, *, size: int = FORMAT_SIZE) -> UNet:
+    """U-Net in eval mode from a checkpoint; its channel plan is read off the weights.
+
+    mode: "ave", "hubert" or "wenet". ave and hubert weights have the same shapes, so a mix-up of
+    those two cannot be seen here. Raises ModelError naming what does not fit.
+    """
+    if mode not in AUDIO_SHAPES:
+        raise ModelError(f"mode must be one of {sorted(AUDIO_SHAPES)}; got {mode!r}")
+    weights = read_state_dict(path)
+    network = UNet(mode, channels=_unet_plan(weights, path.name, mode), size=size)
+    _fill(network, weights, f"{path.name} as a {mode} U-Net")
+    return network.eval()
+
+
+def load_audio_encoder(path: Path) -> AudioEncoder:
+    """Audio encoder in eval mode; keys with and without the prefix `audio_encoder.` are accepted."""
+    weights = {
+        key if key.startswith(ENCODER_PREFIX) else ENCODER_PREFIX + key: value
+        for key, value in read_state_dict(path).items()
+    }
+    stages = [weights.get(f"{ENCODER_PREFIX}{i}.conv_block.0.weight") for i in (0, 3, 6, 9)]
+    if any(stage is None or stage.ndim != 4 for stage in stages):
+        raise ModelError(
+            f"{path.name} is not an AVE audio encoder: it lacks {ENCODER_PREFIX}0/3/6/9.conv_block.0.weight"
+        )
+    encoder = AudioEncoder([len(stage) for stage in stages if stage is not None])
+    _fill(encoder, weights, f"{path.name} as an audio encoder")
+    return encoder.eval()
+
+
+def save_state_dict(network: nn.Module, path: Path, *, strip_prefix: str = "") -> None:
+    """Write plain fp32 weights; the file appears under its name only when complete."""
+    weights = {
+        key.removeprefix(strip_prefix): value.detach().cpu().contiguous() for key, value in network.state_dict().items()
+    }
+    partial = path.with_name(f".{path.name}.partial")
+    torch.save(weights, partial)
+    os.replace(partial, path)
+
+
+def latest_checkpoint(folder: Path) -> Path | None:
+    """The N.pth with the largest N; files with other names are ignored."""
+    numbered = [(int(p.stem), p) for p in folder.glob("*.pth") if p.stem.isascii() and p.stem.isdigit()]
+    return max(numbered)[1] if numbered else None
+
+
+def _unet_plan(weights: Mapping[str, Tensor], name: str, mode: str) -> list[int]:
+    """Channel plan from the widths of down1 .. down5."""
+    plan = []
+    for stage, key in enumerate(
+        ("inc.inconv.0.conv.6.weight", *(f"down{i}.maxpool_conv.0.double_conv.0.conv.6.weight" for i in (2, 3, 4, 5)))
+    ):
+        if key not in weights or weights[key].ndim != 4:
+            raise ModelError(f"{name} is not a SyncTalk_2D U-Net: it lacks {key} (stage {stage})")
+        plan.append(len(weights[key]))
+    first = weights.get("audio_model.conv1.conv.0.weight")
+    if first is not None and first.ndim == 4 and first.shape[1] != AUDIO_SHAPES[mode][0]:
+        fits = [m for m, shape in AUDIO_SHAPES.items() if shape[0] == first.shape[1]]
+        raise ModelError(
+            f"{name} was not trained in mode {mode}: its audio branch takes {first.shape[1]} channels, {mode} has "
+            f"{AUDIO_SHAPES[mode][0]}; " + (f"try mode {' or '.join(fits)}" if fits else "no known mode fits")
+        )
+    return plan
+
+
+def _fill(network: nn.Module, weights: Mapping[str, Tensor], what: str) -> None:
+    expected = network.state_dict()
+    missing = [key for key in expected if key not in weights]
+    surplus = [key for key in weights if key not in expected]
+    if missing or surplus:
+        parts = [
+            f"{len(keys)} keys {label} (first: {', '.join(keys[:3])})"
+            for keys, label in ((missing, "missing"), (surplus, "too many"))
+            if keys
+        ]
+        raise ModelError(f"cannot load {what}: " + "; ".join(parts))
+    for key, value in expected.items():
+        if weights[key].shape != value.shape:
+            raise ModelError(
+                f"cannot load {what}: {key} must have shape {tuple(value.shape)}; got {tuple(weights[key].shape)}"
+            )
+    network.load_state_dict(dict(weights))

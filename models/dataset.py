@@ -1,0 +1,143 @@
+"""Training material as arrays: face crops, lip distances, sound variants. No video, no files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import librosa
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from blending.types import CropBox, Frame, Landmarks
+from models.audio_features import MEL_CEILING, SAMPLE_RATE, feature_window, mel_spectrogram
+from models.lip_sync import RIM_PX, crop_for_network, mask_lower_face
+from models.unet import AUDIO_SHAPES
+
+PITCH_SEMITONES = (0, -5, -3, 3, 5)
+"""Sound variants a network is trained on, so that it follows voices it never heard."""
+
+LIP_DISTANCES = 4
+"""Opening, width, outer height of the lips and chin drop, each over the outer-eye distance."""
+
+MOUTH_BOX_SCALE = 1.2
+
+
+@dataclass(frozen=True)
+class Take:
+    """One piece of footage with its sound.
+
+    crops: uint8 (T, s + 8, s + 8, 3); mouths: int (T, 4), x0 y0 x1 y1 in the network's picture;
+    lips: float32 (T, 4), see LIP_DISTANCES; mels: one (80, columns) spectrogram per pitch variant;
+    an empty tuple for footage without sound. Frames from `split` on are held out.
+    """
+
+    name: str
+    crops: NDArray[np.uint8]
+    mouths: NDArray[np.int32]
+    lips: NDArray[np.float32]
+    mels: tuple[NDArray[np.float32], ...]
+    split: int
+
+
+def lip_distances(landmarks: Landmarks) -> NDArray[np.float32]:
+    """The four distances the audio encoder is taught on."""
+    lips = landmarks.region("outer_lip")
+    unit = max(landmarks.eye_distance_px, 1e-6)
+    height = (lips[:, 1].max() - lips[:, 1].min()) / unit
+    drop = float(np.linalg.norm(landmarks.anchor("chin") - landmarks.region("nose_base").mean(axis=0))) / unit
+    return np.array([landmarks.lip_opening, landmarks.lip_width, height, drop], np.float32)
+
+
+def mouth_box(landmarks: Landmarks, box: CropBox, size: int) -> NDArray[np.int32]:
+    """Box around the lips, 1.2 x the mouth's width, in pixels of the network's picture: x0 y0 x1 y1."""
+    lips = landmarks.region("outer_lip")
+    centre = (lips.min(axis=0) + lips.max(axis=0)) / 2
+    half = MOUTH_BOX_SCALE / 2 * max(float(np.ptp(lips[:, 0])), float(np.ptp(lips[:, 1])))
+    scale = (size + 2 * RIM_PX) / box.side
+    corners = np.concatenate([centre - half, centre + half]) - np.array([box.x0, box.y0] * 2) + 0.5
+    return np.clip(np.rint(corners * scale - RIM_PX), 0, size).astype(np.int32)
+
+
+def crop_and_mouth(frame: Frame, landmarks: Landmarks, size: int) -> tuple[Frame, NDArray[np.int32]]:
+    """Training crop (bilinear, as the public format trains) and mouth box of one frame."""
+    box = CropBox.from_landmarks(landmarks)
+    crop = crop_for_network(frame, box, size, interpolation=cv2.INTER_LINEAR)
+    return crop, mouth_box(landmarks, box, size)
+
+
+def pitch_variants(wav: NDArray[np.float32]) -> tuple[NDArray[np.float32], ...]:
+    """Mel spectrograms of the sound at PITCH_SEMITONES, all of one length."""
+    return tuple(
+        mel_spectrogram(wav if step == 0 else librosa.effects.pitch_shift(wav, sr=SAMPLE_RATE, n_steps=step))
+        for step in PITCH_SEMITONES
+    )
+
+
+def disturb_mel(mel: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+    """Mild gain (+-8 dB), spectral tilt (+-6 dB) and background noise, applied to a normalised mel."""
+    gain = rng.uniform(-0.65, 0.65)
+    tilt = rng.uniform(-0.5, 0.5) * np.linspace(-1, 1, len(mel))[:, None]
+    disturbed = mel + np.where(mel > -MEL_CEILING, gain + tilt, 0)
+    floor = rng.uniform(-MEL_CEILING - 1, -2.2)
+    noise = floor + 0.3 * rng.standard_normal(mel.shape)
+    return np.clip(np.maximum(disturbed, noise), -MEL_CEILING, MEL_CEILING).astype(np.float32)
+
+
+def network_batch(
+    takes: Sequence[Take],
+    picks: Sequence[tuple[int, int, int]],
+    features: Sequence[Sequence[NDArray[np.float32]]],
+    variants: Sequence[int],
+    *,
+    mode: str = "ave",
+    rng: np.random.Generator | None = None,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Tensors (image (B, 6, s, s), audio (B, C, H, W), target (B, 3, s, s), mouth (B, 1, s, s)).
+
+    picks: (take, frame, reference frame) per sample; features[take][variant]: feature rows.
+    With an rng the samples are augmented: horizontal flip, colour jitter of the *input only* (so that
+    the network does not learn to follow the plate's colour: the blend does that), rows of
+    the audio window beyond a random clip edge set to zero.
+    """
+    images, audios, targets, mouths = [], [], [], []
+    for (take, frame, reference), variant in zip(picks, variants, strict=True):
+        inner = slice(RIM_PX, -RIM_PX)
+        target = takes[take].crops[frame, inner, inner].astype(np.float32) / np.float32(255)
+        other = takes[take].crops[reference, inner, inner].astype(np.float32) / np.float32(255)
+        mouth = np.zeros((*target.shape[:2], 1), np.float32)
+        x0, y0, x1, y1 = takes[take].mouths[frame]
+        mouth[y0:y1, x0:x1] = 1
+        pair = np.concatenate([other, target], axis=2)
+        window = feature_window(features[take][variant], frame)
+        if rng is not None:
+            pair = jitter_colour(pair, rng)
+            if rng.random() < 0.5:
+                pair, target, mouth = pair[:, ::-1].copy(), target[:, ::-1].copy(), mouth[:, ::-1].copy()
+            if rng.random() < 0.1:
+                rows = int(rng.integers(1, 8))
+                window[: rows if rng.random() < 0.5 else 0] = 0
+                window[len(window) - rows if rng.random() < 0.5 else len(window) :] = 0
+        mask_lower_face(pair[..., 3:])
+        images.append(pair)
+        audios.append(window.reshape(AUDIO_SHAPES[mode]))
+        targets.append(target)
+        mouths.append(mouth)
+
+    def channels_first(pictures: list[NDArray[np.float32]]) -> Tensor:
+        return torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)
+
+    return channels_first(images), torch.from_numpy(np.stack(audios)), channels_first(targets), channels_first(mouths)
+
+
+def jitter_colour(pictures: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+    """Gain .75-1.2, gain per channel .9-1.12 and gamma e^+-.25 on (s, s, 6), the same for both crops;
+    a quarter of the samples stays untouched."""
+    if rng.random() < 0.25:
+        return pictures
+    gains = np.float32(rng.uniform(0.75, 1.2)) * rng.uniform(0.9, 1.12, 3).astype(np.float32)
+    gamma = np.float32(np.exp(rng.uniform(-0.25, 0.25)))
+    return np.clip(pictures**gamma * np.tile(gains, 2), 0, 1)

@@ -1,0 +1,130 @@
+"""Colour methods: what each promises, the fast histogram against the slow one, the documented function."""
+
+import cv2
+import numpy as np
+import pytest
+from skimage.color import lab2rgb, rgb2lab
+from skimage.exposure import match_histograms
+from synthetic_face import generated_of, plate_of, points_68
+
+from blending import COLOUR_METHODS, match_color_histogram
+from blending.colour import from_lab, recoloured, to_lab
+from blending.mask import skin_mask
+from blending.types import to_frame, to_image
+
+POINTS = points_68()
+PLATE_FRAME = plate_of(POINTS)
+GENERATED, BOX = generated_of(POINTS)
+PLATE = BOX.extract(PLATE_FRAME)
+SKIN = skin_mask(POINTS, BOX)
+CORRECTING = [name for name in COLOUR_METHODS if name != "none"]
+
+
+def lab_of(frame: np.ndarray) -> np.ndarray:
+    return to_lab(to_image(frame))
+
+
+@pytest.mark.parametrize("method", COLOUR_METHODS)
+def test_equal_pictures_stay_bit_exact(method: str) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, PLATE.shape, dtype=np.uint8)
+    for frame in (PLATE, noise, np.zeros_like(PLATE), np.full_like(PLATE, 255)):
+        image = to_image(frame)
+        np.testing.assert_array_equal(to_frame(COLOUR_METHODS[method](image, image, SKIN)), frame)
+
+
+def test_a_shift_in_lab_is_right_for_every_8_bit_colour() -> None:
+    levels = np.arange(0, 256, 3, dtype=np.uint8)
+    cube = to_image(np.stack(np.meshgrid(levels, levels, levels), axis=-1).reshape(-1, len(levels), 3))
+    lab = to_lab(cube)
+    np.testing.assert_array_equal(recoloured(cube, lab, lab), cube)
+    shifted = recoloured(cube, lab, lab + np.float32([3, 2, -2]))
+    exact = lab2rgb(rgb2lab(cube[..., ::-1]) + [3, 2, -2])[..., ::-1]
+    inside = (exact > 0.02).all(axis=2) & (exact < 0.98).all(axis=2)
+    assert np.abs(shifted - exact)[inside].max() < 2 / 255
+
+
+@pytest.mark.parametrize("method", CORRECTING)
+def test_skin_gets_the_plates_mean_and_spread(method: str) -> None:
+    matched = lab_of(to_frame(COLOUR_METHODS[method](to_image(GENERATED), to_image(PLATE), SKIN)))
+    before, wanted = lab_of(GENERATED)[SKIN], lab_of(PLATE)[SKIN]
+    assert np.abs(before.mean(axis=0) - wanted.mean(axis=0)).max() > 3
+    np.testing.assert_allclose(matched[SKIN].mean(axis=0), wanted.mean(axis=0), atol=0.15)
+    np.testing.assert_allclose(matched[SKIN].std(axis=0), wanted.std(axis=0), rtol=0.06)
+
+
+@pytest.mark.parametrize("method", CORRECTING)
+def test_statistics_come_from_the_skin_only(method: str) -> None:
+    spoiled_plate, spoiled = PLATE.copy(), GENERATED.copy()
+    spoiled_plate[~SKIN] = (255, 0, 0)
+    spoiled[~SKIN] = 0
+    clean = COLOUR_METHODS[method](to_image(GENERATED), to_image(PLATE), SKIN)
+    dirty = COLOUR_METHODS[method](to_image(spoiled), to_image(spoiled_plate), SKIN)
+    np.testing.assert_allclose(dirty[SKIN], clean[SKIN], atol=1e-5)
+
+
+@pytest.mark.parametrize("method", COLOUR_METHODS)
+def test_flat_pictures_are_matched_without_nonsense(method: str) -> None:
+    flat, other = np.full_like(PLATE, 90), np.full_like(PLATE, 110)
+    matched = to_frame(COLOUR_METHODS[method](to_image(flat), to_image(other), SKIN))
+    assert np.abs(matched.astype(int) - (flat if method == "none" else other)).max() <= 1
+
+
+def test_histogram_agrees_with_scikit_image() -> None:
+    matched = lab_of(match_color_histogram(GENERATED, PLATE))
+    slow = match_histograms(lab_of(GENERATED), lab_of(PLATE), channel_axis=-1)
+    slow = lab_of(to_frame(from_lab(slow.astype(np.float32))))
+    assert np.abs(matched - slow).mean() < 0.25
+    assert np.percentile(np.abs(matched - slow), 99) < 2
+    assert np.abs(lab_of(GENERATED) - slow).mean() > 2
+
+
+def test_matched_quantiles_are_the_references() -> None:
+    matched, reference = lab_of(match_color_histogram(GENERATED, PLATE)), lab_of(PLATE)
+    share = np.linspace(0.02, 0.98, 25)
+    for channel in range(3):
+        got, wanted = (np.quantile(p[..., channel], share) for p in (matched, reference))
+        assert np.abs(got - wanted).mean() < 0.35
+
+
+def test_documented_function_keeps_equal_pictures_and_takes_sizes_that_differ() -> None:
+    noise = np.random.default_rng(1).integers(0, 256, (60, 70, 3), dtype=np.uint8)
+    for frame in (PLATE_FRAME, noise, np.zeros((5, 4, 3), np.uint8)):
+        matched = match_color_histogram(frame, frame)
+        assert matched.dtype == np.uint8
+        np.testing.assert_array_equal(matched, frame)
+    assert match_color_histogram(GENERATED, PLATE_FRAME).shape == GENERATED.shape
+
+
+@pytest.mark.parametrize("kind", [bool, np.uint8, np.float32])
+def test_mask_of_any_kind_chooses_the_statistics(kind: type) -> None:
+    mask = (SKIN * 255).astype(kind) if kind is np.uint8 else SKIN.astype(kind)
+    matched = match_color_histogram(GENERATED, PLATE, mask)
+    expected = to_frame(COLOUR_METHODS["histogram"](to_image(GENERATED), to_image(PLATE), SKIN))
+    np.testing.assert_array_equal(matched, expected)
+    assert (matched != match_color_histogram(GENERATED, PLATE)).any()
+    np.testing.assert_array_equal(match_color_histogram(PLATE, PLATE, mask), PLATE)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((PLATE[..., 0], PLATE), "source must be uint8"),
+        ((PLATE, PLATE / 255), "reference must be uint8"),
+        ((PLATE, PLATE, SKIN[1:]), "mask must have the height and width"),
+        ((PLATE, PLATE_FRAME, SKIN), "mask must have the height and width"),
+        ((PLATE, PLATE, np.zeros(SKIN.shape)), "mask must choose at least one pixel"),
+        ((PLATE, PLATE, np.full(SKIN.shape, np.nan)), "mask must choose at least one pixel"),
+    ],
+)
+def test_bad_arguments_are_named(arguments: tuple, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        match_color_histogram(*arguments)
+
+
+def test_teeth_outside_the_skins_range_keep_their_contrast() -> None:
+    teeth = GENERATED.copy()
+    teeth[120:124, 80:84] = 240
+    teeth[120:124, 84:88] = 225
+    matched = cv2.cvtColor(match_color_histogram(teeth, PLATE, SKIN), cv2.COLOR_BGR2GRAY)
+    step = float(matched[122, 82]) - float(matched[122, 86])
+    assert 8 < step < 22

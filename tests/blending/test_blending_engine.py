@@ -1,0 +1,178 @@
+"""Blender and blend_faces: identity, untouched plate, live settings, edges, bad input, a golden."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from synthetic_face import generated_of, plate_of, points_68, points_of
+
+from blending import COLOUR_METHODS, COMPOSITORS, Blender, BlendSettings, CropBox, blend_faces, create_face_mask
+
+POINTS = points_68()
+PLATE = plate_of(POINTS)
+GENERATED, BOX = generated_of(POINTS)
+GOLDEN = Path(__file__).parent.parent / "goldens" / "blend_default.png"
+
+
+def settings(**values: object) -> BlendSettings:
+    return BlendSettings.parse(values)
+
+
+@pytest.mark.parametrize("colour", COLOUR_METHODS)
+@pytest.mark.parametrize("compositor", COMPOSITORS)
+@pytest.mark.parametrize("amount", [0.35, 1.0])
+def test_plate_over_itself_is_itself(colour: str, compositor: str, amount: float) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, PLATE.shape, dtype=np.uint8)
+    blender = Blender(settings(colour=colour, compositor=compositor, colour_amount=amount))
+    for plate in (PLATE, noise, np.full_like(PLATE, 77)):
+        outcome = blender.blend(plate, BOX.extract(plate), BOX, POINTS)
+        np.testing.assert_array_equal(outcome.frame, plate)
+        np.testing.assert_array_equal(outcome.generated_matched, BOX.extract(plate))
+
+
+@pytest.mark.parametrize("colour", COLOUR_METHODS)
+@pytest.mark.parametrize("compositor", COMPOSITORS)
+def test_plate_is_untouched_where_the_matte_is_zero(colour: str, compositor: str) -> None:
+    rng = np.random.default_rng(3)
+    blender = Blender(settings(colour=colour, compositor=compositor))
+    for centre in ((160, 120), (10, 300), (310, 5), (160, 260)):
+        points = points_68(centre=centre)
+        generated = rng.integers(0, 256, (90, 90, 3), dtype=np.uint8)
+        plate = PLATE.copy()
+        outcome = blender.blend(plate, generated, None, points)
+        np.testing.assert_array_equal(plate, PLATE)
+        untouched = outcome.matte == 0
+        assert untouched.any()
+        np.testing.assert_array_equal(outcome.frame[untouched], PLATE[untouched])
+        assert (outcome.frame != PLATE).any()
+
+
+@pytest.mark.parametrize("colour", COLOUR_METHODS)
+def test_generated_is_shown_where_the_matte_is_one(colour: str) -> None:
+    outcome = Blender(settings(colour=colour)).blend(PLATE, GENERATED, BOX, POINTS)
+    pasted = BOX.paste(PLATE, outcome.generated_matched)
+    whole = outcome.matte == 1
+    assert whole.sum() > 2000
+    np.testing.assert_array_equal(outcome.frame[whole], pasted[whole])
+
+
+def test_hard_pastes_the_whole_square_and_alone_is_free_of_the_reach_guard() -> None:
+    outcome = Blender(settings(compositor="hard", colour="none")).blend(PLATE, GENERATED, BOX, POINTS)
+    np.testing.assert_array_equal(outcome.frame, BOX.paste(PLATE, GENERATED))
+    assert outcome.matte.sum() == BOX.side**2
+    assert outcome.limits == ()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"expansion_ratio": 1.16}, {"feather_amount": 31}, {"feather_unit": "px"}, {"compositor": "hard"},
+        {"colour": "none"}, {"colour": "histogram"}, {"colour_amount": 0.95},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_every_setting_changes_the_picture(change: dict) -> None:
+    before = Blender().blend(PLATE, GENERATED, BOX, POINTS)
+    after = Blender(settings(**change)).blend(PLATE, GENERATED, BOX, POINTS)
+    assert (before.frame != after.frame).any()
+
+
+@pytest.mark.parametrize("colour", [name for name in COLOUR_METHODS if name != "none"])
+def test_more_colour_amount_is_nearer_to_the_plate(colour: str) -> None:
+    distances = []
+    for amount in np.linspace(0, 1, 6):
+        outcome = Blender(settings(colour=colour, colour_amount=amount)).blend(PLATE, GENERATED, BOX, POINTS)
+        distances.append(np.abs(outcome.frame.astype(int) - PLATE)[outcome.matte > 0].mean())
+    assert (np.diff(distances) < 0).all()
+    assert distances[-1] < 0.6 * distances[0]
+
+
+def test_result_depends_on_the_arguments_only() -> None:
+    warm, other = Blender(), points_68(roll=0.2)
+    first = warm.blend(PLATE, GENERATED, BOX, POINTS)
+    warm.blend(PLATE, GENERATED, None, other)
+    again = warm.blend(PLATE, GENERATED, BOX, POINTS)
+    warm.reset()
+    fresh = warm.blend(PLATE, GENERATED, BOX, POINTS)
+    for outcome in (again, fresh):
+        np.testing.assert_array_equal(outcome.frame, first.frame)
+        np.testing.assert_array_equal(outcome.matte, first.matte)
+
+
+@pytest.mark.parametrize("scheme", [68, 110, 478])
+@pytest.mark.parametrize("side", [40, 168, 328])
+def test_every_scheme_and_size_of_square_blends(scheme: int, side: int) -> None:
+    generated = cv2.resize(GENERATED, (side, side), interpolation=cv2.INTER_AREA)
+    outcome = Blender().blend(PLATE, generated, None, points_of(scheme))
+    assert outcome.generated_matched.shape == (outcome.box.side, outcome.box.side, 3)
+    assert outcome.matte.dtype == np.float32
+    assert outcome.matte.shape == PLATE.shape[:2]
+    assert outcome.feather_px == pytest.approx(0.15 * outcome.box.side)
+    assert (outcome.frame != PLATE).any()
+
+
+@pytest.mark.parametrize("centre", [(160, 2000), (-900, 100), (1e5, 1e5)])
+def test_square_outside_the_frame_leaves_the_plate_and_says_so(centre: tuple[float, float]) -> None:
+    outcome = Blender().blend(PLATE, GENERATED, None, points_68(centre=centre))
+    np.testing.assert_array_equal(outcome.frame, PLATE)
+    assert not outcome.matte.any()
+    assert outcome.limits == ("the generated picture lies outside the frame: the plate is left as it is",)
+
+
+def test_square_over_the_edge_says_how_much_and_little_skin_leaves_the_colour() -> None:
+    over = Blender().blend(PLATE, GENERATED, None, points_68(centre=(0, 120)))
+    assert any(said.endswith("% of the generated picture lies outside the frame") for said in over.limits)
+    assert (over.frame != PLATE).any()
+    away = Blender().blend(PLATE, GENERATED, CropBox(220, 220, 90), POINTS)
+    np.testing.assert_array_equal(away.generated_matched, CropBox(0, 0, 90).resize(GENERATED))
+    assert any("colour is left as it is: 0 skin pixels" in said for said in away.limits)
+
+
+@pytest.mark.parametrize(
+    ("plate", "generated", "message"),
+    [
+        (PLATE[..., 0], GENERATED, r"plate must be uint8 \(H, W, 3\), BGR; got uint8 \(320, 320\)"),
+        (np.dstack([PLATE, PLATE[..., :1]]), GENERATED, r"got uint8 \(320, 320, 4\)"),
+        (PLATE / 255, GENERATED, "plate must be uint8 .* got float64"),
+        (PLATE[:0], GENERATED, "plate must be uint8"),
+        ("plate.png", GENERATED, "plate must be .* got str"),
+        (PLATE, GENERATED[:50], "generated must be square"),
+        (PLATE, GENERATED.astype(np.float32), "generated must be uint8 .* got float32"),
+    ],
+)
+def test_bad_pictures_are_named(plate: object, generated: object, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Blender().blend(plate, generated, BOX, POINTS)
+
+
+def test_blend_faces_is_over_by_the_documented_mask() -> None:
+    pasted = BOX.paste(PLATE, GENERATED)
+    blended = blend_faces(PLATE, pasted, POINTS, feather_amount=20, expansion_ratio=1.2)
+    matte = create_face_mask(POINTS, PLATE.shape, 1.2, feather_amount=20)[..., None].astype(np.float64)
+    np.testing.assert_allclose(blended, (1 - matte) * PLATE + matte * pasted, atol=0.501)
+    np.testing.assert_array_equal(blend_faces(PLATE, PLATE, POINTS), PLATE)
+    np.testing.assert_array_equal(blend_faces(PLATE, pasted, POINTS + 5000), PLATE)
+    with pytest.raises(ValueError, match="generated_frame must have the size of original"):
+        blend_faces(PLATE, pasted[:100], POINTS)
+
+
+def test_px_feather_agrees_between_engine_and_documented_function() -> None:
+    chosen = settings(feather_unit="px", feather_amount=22, colour="none")
+    outcome = Blender(chosen).blend(PLATE, GENERATED, BOX, POINTS)
+    assert outcome.feather_px == 22
+    np.testing.assert_array_equal(outcome.matte, create_face_mask(POINTS, PLATE.shape, feather_amount=22))
+    np.testing.assert_array_equal(outcome.frame, blend_faces(PLATE, BOX.paste(PLATE, GENERATED), POINTS, 22))
+
+
+def test_golden(tmp_path: Path) -> None:
+    """Default blend of the synthetic face beside its matte; on failure the difference x 16 is written."""
+    outcome = Blender().blend(PLATE, GENERATED, BOX, POINTS)
+    matte = np.repeat(np.rint(outcome.matte * 255).astype(np.uint8)[..., None], 3, axis=2)
+    shown = cv2.resize(np.hstack([outcome.frame, matte]), None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+    expected = cv2.imread(str(GOLDEN))
+    difference = np.abs(shown.astype(int) - expected)
+    if difference.max() > 1:
+        seen = tmp_path / "blend_default_diff.png"
+        cv2.imwrite(str(seen), np.vstack([shown, expected, np.clip(difference * 16, 0, 255).astype(np.uint8)]))
+        pytest.fail(f"differs by up to {difference.max()} levels; new, golden and difference x 16: {seen}")
