@@ -3,6 +3,9 @@
 Every method takes (generated, plate, skin): two float pictures of one size, 0..1 BGR, and a bool mask that says which
 pixels statistics may be taken from; the correction is applied to the whole generated picture. A method given two equal
 pictures returns the same 8-bit frame, bit for bit. Working space: CIELAB in float (L 0..100, a and b signed).
+
+What is much darker than the skin (mouth cavity, nostrils) is spared: a shift of colour measured on skin would turn it
+purple or blue there.
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from blending.mask import Mask
+from blending.mask import Mask, smoothstep
 from blending.types import Frame, Image, check_frame, to_frame, to_image
 
 ColourMethod = Callable[[Image, Image, Mask], Image]
@@ -22,7 +25,10 @@ MIN_SKIN_PX = 64
 """Fewer skin pixels than this say nothing about colour: the engine then corrects nothing and reports it."""
 
 QUANTILES = 256
+TABLE_LEVELS = 4096
+SAMPLES = 2**18
 CONTRAST_RANGE = (0.5, 2.0)
+BLACK_SHARE = 0.4
 
 
 def keep(generated: Image, plate: Image, skin: Mask) -> Image:
@@ -41,7 +47,7 @@ def histogram(generated: Image, plate: Image, skin: Mask) -> Image:
     for channel in range(3):
         source, reference = _quantiles(lab[..., channel][skin]), _quantiles(target[..., channel][skin])
         matched[..., channel] = _map_quantiles(lab[..., channel], source, reference)
-    return recoloured(generated, lab, matched)
+    return recoloured(generated, lab, _spare_black(lab, matched, skin))
 
 
 def mean_std(generated: Image, plate: Image, skin: Mask) -> Image:
@@ -52,7 +58,8 @@ def mean_std(generated: Image, plate: Image, skin: Mask) -> Image:
     wanted_mean, wanted_spread = (np.ravel(v) for v in cv2.meanStdDev(to_lab(plate), mask=here))
     gain = np.where(spread > 1e-3, np.clip(wanted_spread / np.maximum(spread, 1e-3), *CONTRAST_RANGE), 1.0)
     shift = wanted_mean - gain * mean
-    return recoloured(generated, lab, lab * gain.astype(np.float32) + shift.astype(np.float32))
+    matched = lab * gain.astype(np.float32) + shift.astype(np.float32)
+    return recoloured(generated, lab, _spare_black(lab, matched, skin))
 
 
 COLOUR_METHODS: dict[str, ColourMethod] = {"none": keep, "mean_std": mean_std, "histogram": histogram}
@@ -86,6 +93,13 @@ def to_lab(image: Image) -> Image:
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2LAB), np.float32)
 
 
+def _spare_black(lab: Image, corrected: Image, skin: Mask) -> Image:
+    """The correction in full from .4 of the skin's mean lightness up, fading out to none at black."""
+    full_from = max(BLACK_SHARE * float(lab[..., 0][skin].mean()), 1.0)
+    weight = smoothstep(lab[..., :1] / np.float32(full_from))
+    return lab + weight * (corrected - lab)
+
+
 def recoloured(image: Image, lab: Image, corrected: Image) -> Image:
     """The image moved by what separates two LAB pictures, `lab` being its own. OpenCV interpolates LAB in tables, so
     the way there and back moves 8-bit colours by up to a level; in the difference of two ways back that error is gone,
@@ -111,8 +125,9 @@ def _chosen(mask: NDArray, source: Frame, reference: Frame) -> Mask:
 
 
 def _quantiles(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """256 order statistics at the middles of 256 equal parts of the distribution, (256,), rising."""
-    ordered = np.sort(values)
+    """256 order statistics at the middles of 256 equal parts of the distribution, (256,), rising. Of more
+    than 262 144 values an even selection is taken: sorting 2 million costs half a second."""
+    ordered = np.sort(values[:: 1 + len(values) // SAMPLES])
     return ordered[((np.arange(QUANTILES) + 0.5) * (len(ordered) / QUANTILES)).astype(np.intp)]
 
 
@@ -123,4 +138,8 @@ def _map_quantiles(
     knots, group = np.unique(source, return_inverse=True)
     # Many pixels of one value share one knot: it goes to the mean of what they should become.
     shifts = np.bincount(group, reference.astype(np.float64) - source) / np.bincount(group)
-    return values + np.interp(values, knots, shifts).astype(np.float32)
+    # A table over the knots' span: np.interp on every pixel costs five times as much.
+    low, span = float(knots[0]), max(float(knots[-1] - knots[0]), 1e-6)
+    table = np.interp(low + span * np.linspace(0, 1, TABLE_LEVELS), knots, shifts).astype(np.float32)
+    places = (values - np.float32(low)) * np.float32((TABLE_LEVELS - 1) / span) + np.float32(0.5)
+    return values + table[np.clip(places, 0, TABLE_LEVELS - 1).astype(np.int32)]

@@ -15,6 +15,7 @@ with expansion and only falls with the feather.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Real
 
 import cv2
 import numpy as np
@@ -53,7 +54,7 @@ class FaceField:
     edge_gaps_px: tuple[float, float, float, float]
 
 
-def smoothstep(t: NDArray[np.floating]) -> NDArray[np.floating]:
+def smoothstep(t: NDArray[np.float32]) -> NDArray[np.float32]:
     """3 t^2 - 2 t^3 with t held in 0..1; exactly 0 below 0 and 1 above 1."""
     t = np.clip(t, 0, 1)
     return t * t * (3 - 2 * t)
@@ -182,7 +183,7 @@ def field_limits(landmarks: Landmarks, field: FaceField, expansion_ratio: float,
             if over > 0:
                 said.append(f"matte ends {over:.0f} px inside the {name} cheek: the generated picture stops there")
     ramp_px, mouth_px = _ramp_px(feather_px), max(field.mouth_gap_px, 1.0)
-    if smoothstep(np.array((reach + field.mouth_gap_px) / ramp_px)) < MOUTH_FLOOR:
+    if smoothstep(np.array((reach + field.mouth_gap_px) / ramp_px, np.float32)) < MOUTH_FLOOR:
         said.append(f"feather of {feather_px:.0f} px is narrowed to {mouth_px:.0f} px at the mouth, which stays whole")
     for name, gap in zip(("left", "top", "right", "bottom"), field.edge_gaps_px, strict=True):
         room = gap - rim
@@ -224,10 +225,10 @@ def skin_mask(landmarks: Landmarks | ArrayLike, box: CropBox, field: FaceField |
 
 def check_shape_numbers(expansion_ratio: float, feather_px: float) -> None:
     """ValueError unless expansion_ratio is finite and >= 1 and feather_px finite and >= 0."""
-    if not (np.isfinite(expansion_ratio) and expansion_ratio >= 1):
-        raise ValueError(f"expansion_ratio must be a finite number of at least 1; got {expansion_ratio}")
-    if not (np.isfinite(feather_px) and feather_px >= 0):
-        raise ValueError(f"feather_amount must be a finite number of at least 0 px; got {feather_px}")
+    if not (isinstance(expansion_ratio, Real) and 1 <= expansion_ratio < np.inf):
+        raise ValueError(f"expansion_ratio must be a finite number of at least 1; got {expansion_ratio!r}")
+    if not (isinstance(feather_px, Real) and 0 <= feather_px < np.inf):
+        raise ValueError(f"feather_amount must be a finite number of at least 0 px; got {feather_px!r}")
 
 
 def _hull(points: NDArray[np.float32]) -> NDArray[np.float32]:

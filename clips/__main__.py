@@ -8,9 +8,10 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from blending import BlendSettings
 from clips.core_clips_processor import AUTOMATIC, CoreClipsProcessor
 from clips.errors import ClipError
-from clips.library import DEFAULT_WORKSPACE
+from clips.library import default_workspace
 from clips.presets import change_settings, load_preset
 from clips.vad import VAD_METHODS
 
@@ -38,27 +39,41 @@ def build_parser() -> argparse.ArgumentParser:
     render.add_argument(
         "--vad", choices=sorted(VAD_METHODS), default="silero", help="how speech is found (default silero)"
     )
-    render.add_argument("--workspace", type=Path, default=DEFAULT_WORKSPACE)
-    render.add_argument("--device", default="auto")
+    render.add_argument(
+        "--workspace",
+        type=Path,
+        default=default_workspace(),
+        help="a SyncTalk_2D folder (default: SEAMLINE_WORKSPACE or ./workspace)",
+    )
+    render.add_argument("--device", default="auto", help="auto, cpu or cuda (default auto)")
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
+    """The command line. Exit code: 0 fine, 2 something cannot be used, 130 Ctrl-C."""
     args = build_parser().parse_args(argv)
-    from models import ModelError
+    try:
+        settings = change_settings(load_preset(args.preset, args.workspace), args.changes)
+    except (ClipError, ValueError) as e:
+        return say_error(e)
+    from models import ModelError  # takes seconds: a mistyped setting is answered before
 
     try:
-        return render_command(args)
+        return render_command(args, settings)
     except (ClipError, ModelError, ValueError) as e:
-        print(f"error: {e}", file=sys.stderr)
-        return 2
+        return say_error(e)
     except KeyboardInterrupt:
         print("\nstopped; nothing was written", file=sys.stderr)
         return 130
 
 
-def render_command(args: argparse.Namespace) -> int:
-    settings = change_settings(load_preset(args.preset, args.workspace), args.changes)
+def say_error(error: Exception) -> int:
+    """Print what went wrong on one line of stderr; 2, the exit code."""
+    print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+    return 2
+
+
+def render_command(args: argparse.Namespace, settings: BlendSettings) -> int:
     processor = CoreClipsProcessor(
         args.model, workspace=args.workspace, settings=settings, vad_method=args.vad, device=args.device
     )
@@ -77,13 +92,14 @@ def render_command(args: argparse.Namespace) -> int:
 
 
 def progress_bar() -> Callable[[int, int], None]:
-    """A bar on stderr, redrawn at most five times a second: done, rate, time left."""
+    """A bar on stderr: done, rate, time left. Redrawn at most five times a second on a terminal, else once, at the
+    end."""
     started, shown = time.monotonic(), 0.0
 
     def show(done: int, total: int) -> None:
         nonlocal shown
         now = time.monotonic()
-        if now - shown < 0.2 and done < total:
+        if done < total and (now - shown < 0.2 or not sys.stderr.isatty()):
             return
         shown = now
         rate = done / max(now - started, 1e-9)

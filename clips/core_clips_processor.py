@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar
@@ -22,7 +22,7 @@ from clips.audio import SAMPLE_RATE, load_audio
 from clips.edit_list import Cut, EditList, Source, single_clip, speech_edit_list, speech_segments
 from clips.errors import ClipError
 from clips.landmarks import ClipLandmarks
-from clips.library import ClipLibrary, CoreClip
+from clips.library import ClipLibrary, CoreClip, default_workspace
 from clips.timeline import frame_count
 from clips.vad import find_speech
 from clips.video import ClipFrames
@@ -98,8 +98,9 @@ class Shot:
 class CoreClipsProcessor:
     """Drives one model's core clips with speech.
 
-    model_name: a model of the library or the workspace, with core clips of the same name. settings:
-    defaults of the blend. Raises ClipError or ModelError when the model or its clips cannot be used.
+    model_name: a model of the library or the workspace, with core clips of the same name. workspace: None
+    is `default_workspace()`. settings: defaults of the blend. Raises ClipError or ModelError when the model
+    or its clips cannot be used.
     """
 
     def __init__(
@@ -116,6 +117,7 @@ class CoreClipsProcessor:
         self.model_name = model_name
         self.settings = settings or BlendSettings()
         self.vad_method = vad_method
+        workspace = default_workspace() if workspace is None else workspace
         self.model: LipSyncModel = LipSyncModel.load(model_name, workspace, device=device)
         self.clips: dict[str, CoreClip] = {clip.name: clip for clip in ClipLibrary(workspace).clips(model_name)}
         self._frames: dict[str, ClipFrames] = {}
@@ -127,16 +129,18 @@ class CoreClipsProcessor:
     def prepare(self, audio: Path | str | NDArray[np.float32], base: str = AUTOMATIC) -> Performance:
         """Lay a sound (a file, or mono 16 kHz float samples) over the clips.
 
-        base: AUTOMATIC, or the name of the one clip to use from its first frame on.
+        base: AUTOMATIC, or the name of the one clip to use from its first frame on. ClipError for a file without
+        sound, a sound of more than an hour or an unknown base; ValueError for samples of another shape or NaN.
         """
         path = Path(audio) if isinstance(audio, str | Path) else None
         wav = load_audio(path) if path is not None else np.asarray(audio, np.float32)
+        if wav.ndim != 1 or len(wav) == 0 or not np.isfinite(wav).all():
+            raise ValueError(f"audio must be finite samples of shape (T,), T > 0; got shape {wav.shape}")
         if len(wav) > MAX_SOUND_S * SAMPLE_RATE:
-            raise ClipError(
-                f"the sound lasts {len(wav) / SAMPLE_RATE / 60:.0f} minutes; at most {MAX_SOUND_S // 60} can be rendered"
-            )
-        features = self.model.features(wav, path)
+            minutes = len(wav) / SAMPLE_RATE / 60
+            raise ClipError(f"the sound lasts {minutes:.0f} minutes; at most {MAX_SOUND_S // 60} can be rendered")
         edits, notes = self.edit_list(wav, base)
+        features = self.model.features(wav, path)
         return Performance(wav, features, edits, base, notes)
 
     def edit_list(self, wav: NDArray[np.float32], base: str = AUTOMATIC) -> tuple[EditList, tuple[str, ...]]:
@@ -154,20 +158,23 @@ class CoreClipsProcessor:
 
     def clip(self, name: str) -> CoreClip:
         if name not in self.clips:
-            raise ClipError(f"clip {name!r} does not exist for {self.model_name}; there are: {', '.join(self.clips)}")
+            known = ", ".join(map(repr, self.clips))
+            raise ClipError(f"clip {name!r} does not exist for {self.model_name}; there are: {known}")
         return self.clips[name]
 
     def _automatic_clips(self) -> tuple[Sequence[CoreClip], tuple[str, ...]]:
-        """Clips that can be cut together: those in the silence clip's light."""
+        """Clips that can be cut together: those of one size, in the light of the silence clip (of the first clip
+        when there is none)."""
         everything = list(self.clips.values())
-        silent = next((clip for clip in everything if clip.kind == "silence"), None)
-        if silent is None:
-            return everything, ("there is no silence clip: talk clips are shown unchanged in pauses",)
-        fitting = [clip for clip in everything if clip.matches_light_of(silent)]
-        left_out = [clip.name for clip in everything if clip not in fitting]
-        notes = (f"left out, since their light differs from {silent.name}: {', '.join(left_out)}",) if left_out else ()
-        if all(clip.kind == "silence" for clip in fitting):
-            notes = (*notes, "there is no talk clip in that light: the silence clip is driven under speech")
+        lead = everything[0]
+        fitting = [clip for clip in everything if clip.landmarks().size_wh == lead.landmarks().size_wh]
+        notes = _left_out(set(everything) - set(fitting), "frame size", lead)
+        same_size, fitting = fitting, [clip for clip in fitting if clip.matches_light_of(lead)]
+        notes += _left_out(set(same_size) - set(fitting), "light", lead)
+        if lead.kind != "silence":
+            notes = ("there is no silence clip: talk clips are shown unchanged in pauses", *notes)
+        elif all(clip.kind == "silence" for clip in fitting):
+            notes = (*notes, "there is no talk clip beside it: the silence clip is driven under speech")
         return fitting, notes
 
     def frames_of(self, name: str) -> ClipFrames:
@@ -197,10 +204,13 @@ class CoreClipsProcessor:
             return Shot(cut, number, plate, box, marks, None, "silence: the clip is shown unchanged")
         if not raw.found[number]:
             return Shot(cut, number, plate, box, marks, None, "no face was found in this frame: it is left unchanged")
-        generated = self._generated.get(
-            (performance.key, index), lambda: self.model.generate(plate, box, performance.features, index)
-        )
-        return Shot(cut, number, plate, box, marks, generated)
+
+        def draw() -> Frame:
+            drawn = self.model.generate(plate, box, performance.features, index)
+            drawn.setflags(write=False)  # it is shared by all who ask for this frame
+            return drawn
+
+        return Shot(cut, number, plate, box, marks, self._generated.get((performance.key, index), draw))
 
     def generate_frame(self, performance: Performance, index: int) -> Frame:
         """The plain fallback: the generated square pasted over the plate, unblended. uint8 (H, W, 3)."""
@@ -237,13 +247,20 @@ class CoreClipsProcessor:
         cancel: threading.Event | None = None,
     ) -> RenderReport:
         """Render the whole sound to an mp4 with sound, encoded once; see `clips.render.render`."""
-        from clips.render import render
+        from clips.render import check_outputs, render
 
+        sound = (Path(audio),) if isinstance(audio, str | Path) else ()
+        check_outputs(Path(output), Path(unblended) if unblended else None, keep=sound)
         performance = audio if isinstance(audio, Performance) else self.prepare(audio, base)
         return render(
             self, performance, Path(output), settings or self.settings,
             progress=progress, unblended=Path(unblended) if unblended else None, cancel=cancel,
         )  # fmt: skip
+
+
+def _left_out(clips: Iterable[CoreClip], what: str, lead: CoreClip) -> tuple[str, ...]:
+    names = sorted(clip.name for clip in clips)
+    return (f"left out, since their {what} differs from that of {lead.name}: {'; '.join(names)}",) if names else ()
 
 
 def _source(clip: CoreClip) -> Source:

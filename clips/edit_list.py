@@ -85,8 +85,8 @@ def speech_segments(speech: Sequence[SampleRange], sample_rate: int, frames: int
         return min(frames, int((2 * sample * FPS + sample_rate) // (2 * sample_rate)))
 
     spoken: list[FrameRange] = []
-    for part in speech:
-        start, stop = to_frame(part.start), to_frame(part.stop)
+    for heard in speech:
+        start, stop = to_frame(heard.start), to_frame(heard.stop)
         if spoken and start <= spoken[-1].stop:
             start = spoken.pop().start
         if stop > start:
@@ -106,9 +106,9 @@ def speech_segments(speech: Sequence[SampleRange], sample_rate: int, frames: int
 def speech_edit_list(clips: Sequence[Source], segments: Sequence[tuple[FrameRange, bool]]) -> EditList:
     """Talk clips under speech, lips driven; the silence clip elsewhere, untouched.
 
-    Whole clips are played while they fit, the longest first and not twice in a row where there is a
-    choice; what is left of a segment is filled by the shortest clip that can go there and back in it,
-    so that every cut begins and ends near its clip's first frame, the pose that core clips share.
+    Whole clips are played while they fit, the longest first; what is left of a segment is filled by
+    the shortest clip that can go there and back in it, so that every cut begins and ends near its
+    clip's first frame, the pose that core clips share. No clip twice in a row where there are two.
     A kind that is missing is replaced by the other one. Deterministic.
     """
     talk = [c for c in clips if c.kind == "talk" and c.frames > 0]
@@ -133,15 +133,10 @@ def _fill(place: FrameRange, pool: Sequence[Source], *, driven: bool, before: st
 
     while edge < place.stop:
         left = place.stop - edge
-        fitting = [c for c in pool if c.frames <= left]
-        fresh = [c for c in fitting if c.name != before]
-        whole = max(fresh or fitting, key=lambda c: (c.frames, c.name), default=None)
+        fresh = [c for c in pool if c.name != before] or pool
+        whole = max((c for c in fresh if c.frames <= left), key=lambda c: (c.frames, c.name), default=None)
         if whole is not None:
             add(whole, whole.frames, whole.frames)
-            continue
-        span = left // 2 + 1
-        others = [c for c in pool if c.name != before] or list(pool)
-        clip = min((c for c in others if c.frames >= span), key=lambda c: (c.frames, c.name), default=None)
-        clip = clip or max(pool, key=lambda c: (c.frames, c.name))
-        add(clip, left, min(span, clip.frames))
+        else:  # every fresh clip is longer than what is left, so it reaches the turning point
+            add(min(fresh, key=lambda c: (c.frames, c.name)), left, left // 2 + 1)
     return cuts

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import subprocess
@@ -18,6 +19,8 @@ from clips.errors import ClipError
 
 READ_LOCAL_FILES_ONLY = ("-protocol_whitelist", "file,pipe")
 """Input option: an uploaded playlist must not make ffmpeg open addresses."""
+
+_CANNOT_WRITE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
 
 
 @lru_cache(maxsize=1)
@@ -119,6 +122,8 @@ def atomic_file(path: Path | str) -> Iterator[Path]:
         yield partial
         os.replace(partial, path)
     except OSError as error:
+        if error.errno not in _CANNOT_WRITE and error.filename not in (str(partial), partial):
+            raise  # of another file: what is done inside is the caller's
         raise ClipError(f"cannot write {path} ({error.strerror}); free some space or choose another place") from error
     finally:
         partial.unlink(missing_ok=True)

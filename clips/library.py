@@ -105,7 +105,7 @@ class CoreClip:
 
 def at_timeline_rate(info: VideoInfo) -> VideoInfo:
     """The same video described as it is read at 25 fps."""
-    return info if info.fps == FPS else info.at(FPS)
+    return info if info.fps == FPS and info.regular else info.at(FPS)
 
 
 @lru_cache(maxsize=256)

@@ -36,6 +36,7 @@ class ClipReport:
 
     found_pct: frames with a face; confidence: mean over those; jitter_pct, step_pct: noise and the
     largest move between neighbouring frames, in % of face_size_px (side of the generator's square).
+    notes: what is worth knowing and no fault.
     """
 
     clip: CoreClip
@@ -48,6 +49,7 @@ class ClipReport:
     step_pct: float
     face_size_px: float
     reasons: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -94,8 +96,11 @@ def preprocess_clip(
     return True
 
 
-def verify_clip(clip: CoreClip) -> ClipReport:
-    """Measure a preprocessed clip and say what speaks against it. ClipError without up-to-date landmarks."""
+def verify_clip(clip: CoreClip, *, silence: CoreClip | None = None) -> ClipReport:
+    """Measure a preprocessed clip and say what speaks against it. ClipError without up-to-date landmarks.
+
+    silence: the model's silence clip, to compare the light with.
+    """
     landmarks = clip.landmarks()
     info = clip.info
     found = landmarks.found
@@ -119,9 +124,13 @@ def verify_clip(clip: CoreClip) -> ClipReport:
         (step_pct <= MAX_STEP_PCT, f"the face jumps at frame {step + 1}: a cut, or a second face"),
         (size >= MIN_FACE_SIZE_PX, f"face smaller than {MIN_FACE_SIZE_PX:g} px: film it larger"),
     ]
+    notes: tuple[str, ...] = ()
+    if silence is not None and not clip.matches_light_of(silence):
+        distance = clip.appearance_distance(silence)
+        notes = (f"other light than {silence.name!r} (by {distance:.0f}): not in the automatic choice",)
     return ClipReport(
         clip, info.frames, probe(clip.path).fps, info.size_wh, found_pct, confidence, jitter_pct, step_pct, size,
-        tuple(reason for fine, reason in checks if not fine),
+        tuple(reason for fine, reason in checks if not fine), notes,
     )  # fmt: skip
 
 
@@ -146,7 +155,7 @@ def report_table(reports: Sequence[ClipReport]) -> str:
                 report.clip.model, report.clip.name, str(report.frames), fps,
                 f"{report.size_wh[0]}x{report.size_wh[1]}", f"{report.found_pct:.1f}", f"{report.confidence:.2f}",
                 f"{report.jitter_pct:.2f}", f"{report.face_size_px:.0f}",
-                "ok" if report.passed else "FAIL: " + "; ".join(report.reasons),
+                "; ".join(["ok" if report.passed else "FAIL: " + "; ".join(report.reasons), *report.notes]),
             )
         )  # fmt: skip
     widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADER) - 1)]
@@ -163,13 +172,25 @@ def report_table(reports: Sequence[ClipReport]) -> str:
 def chosen_clips(library: ClipLibrary, model: str | None, clip: str | None) -> list[CoreClip]:
     """Clips that --model and --clip name; every model when none is named. ClipError for an unknown name."""
     if model is not None:
-        return [library.clip(model, clip)] if clip is not None else library.clips(model)
-    found = [one for name in library.models() for one in library.clips(name)]
-    if clip is None:
-        return found
-    named = [one for one in found if one.name == clip]
-    # No model has it: the first model's listing says what exists.
-    return named or [library.clip(library.models()[0], clip)]
+        return library.clips(model) if clip is None else [library.clip(model, clip)]
+    found, last = (
+        [],
+        ClipError(f"expected models with core clips in {library.workspace / 'core_clips'}; there are none"),
+    )
+    for name in library.models():
+        try:
+            found += library.clips(name) if clip is None else [library.clip(name, clip)]
+        except ClipError as error:  # a model without clips, or without this one, does not stop the others
+            last = error
+    if not found:
+        raise last
+    return found
+
+
+def _silence_of(library: ClipLibrary, clip: CoreClip) -> CoreClip | None:
+    """The model's first silence clip whose landmarks are up to date, if there is one."""
+    silences = (one for one in library.clips(clip.model) if one.kind == "silence")
+    return next((one for one in silences if up_to_date_landmarks(one) is not None), None)
 
 
 def _bar(name: str) -> Progress:
@@ -206,7 +227,7 @@ def _preprocess_all(clips: Sequence[CoreClip], *, force: bool) -> list[str]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit code: 0 fine, 1 a clip fails --verify, 2 something cannot be used, 130 Ctrl-C."""
+    """The command line. Exit code: 0 fine, 1 a clip fails --verify, 2 something cannot be used, 130 Ctrl-C."""
     parser = argparse.ArgumentParser(
         prog="preprocess_core_clips.py",
         description="Find the face landmarks of core clips. Only clips that are new or changed are processed.",
@@ -232,7 +253,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             for clip in usable:
                 folder = library.workspace / "dataset" / clip.model / "core_clips" / clip.name / "landmarks"
                 print(f"{clip.model} / {clip.name}  {len(write_lms(folder, clip.landmarks()))} files in {folder}")
-        reports = [verify_clip(clip) for clip in usable] if options.verify else []
+        reports = [verify_clip(clip, silence=_silence_of(library, clip)) for clip in usable] if options.verify else []
         if reports:
             print(report_table(reports))
         for failure in failures:

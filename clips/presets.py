@@ -16,7 +16,7 @@ SHIPPED = Path(__file__).parents[1] / "configs" / "presets"
 
 def preset_names(workspace: Path | None = None) -> list[str]:
     """Names that `load_preset` knows; "default" comes first."""
-    return ["default", *sorted(_preset_files(workspace))]
+    return ["default", *sorted(_preset_files(workspace).keys() - {"default"})]
 
 
 def load_preset(name: str, workspace: Path | None = None) -> BlendSettings:

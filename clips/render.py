@@ -6,7 +6,7 @@ import json
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,7 +66,7 @@ def render(
     within a frame. On any error nothing appears under `output`. Two outputs of one name and outputs
     without .mp4 are a ClipError.
     """
-    _check_outputs(output, unblended)
+    check_outputs(output, unblended)
     started = time.monotonic()
     scores: list[tuple[float, int]] = []
     blended_frames = 0
@@ -81,11 +81,6 @@ def render(
             if cancel is not None and cancel.is_set():
                 raise RenderCancelled(f"stopped at frame {index} of {performance.frames}")
             result = processor.blend_shot(shot, settings)
-            if result.frame.shape[:2] != (height, width):
-                raise ClipError(
-                    f"clip {shot.cut.clip!r} is {result.frame.shape[1]} x {result.frame.shape[0]} px, the first one "
-                    f"{width} x {height}; clips that are cut together must have one size"
-                )
             writer.write(result.frame)
             if plain is not None:
                 plain.write(shot.plate if shot.generated is None else shot.box.paste(shot.plate, shot.generated))
@@ -104,7 +99,8 @@ def render(
     )  # fmt: skip
 
 
-def _check_outputs(output: Path, unblended: Path | None) -> None:
+def check_outputs(output: Path, unblended: Path | None, *, keep: Sequence[Path] = ()) -> None:
+    """ClipError unless a render can be written under these names. keep: files that must not be overwritten."""
     for path in (output, unblended):
         if path is None:
             continue
@@ -114,6 +110,8 @@ def _check_outputs(output: Path, unblended: Path | None) -> None:
             raise ClipError(f"the output's folder {path.parent} does not exist; create it first")
         if path.is_dir():
             raise ClipError(f"the output {path} is a folder; give a file name ending in .mp4")
+        if path.resolve() in [one.resolve() for one in keep]:
+            raise ClipError(f"the output would overwrite the sound {path.name}; give another name")
     if unblended is not None and output.resolve() == unblended.resolve():
         raise ClipError("the blended and the unblended video need two names; got one for both")
 

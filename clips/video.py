@@ -64,7 +64,7 @@ _COMMON_RATES = [Fraction(n) for n in (10, 12, 15, 20, 24, 25, 30, 48, 50, 60, 1
 class VideoInfo:
     """What a video file holds, as it is displayed (after rotation); pixels are square.
 
-    frames: number of frames that decode; fps: exact where the time stamps are regular, else the
+    frames: number of frames that decode; fps: exact if regular (every frame lasts 1/fps), else the
     mean; colour_matrix: the tag ("smpte170m", "bt709", ..) or None; rotation: degrees the file
     asks the player to turn it by, already applied to width and height; times_s: when each frame
     is shown, from 0, followed by the end of the last one.
@@ -81,6 +81,7 @@ class VideoInfo:
     colour_matrix: str | None
     rotation: int
     container: str = ""
+    regular: bool = True
     times_s: tuple[Fraction, ...] = field(default=(), repr=False, compare=False)
 
     @property
@@ -92,14 +93,14 @@ class VideoInfo:
         """The video as it is read at another rate: frames, fps and times of that rate."""
         frames = len(self.source_indices(fps))
         times = tuple(k / Fraction(fps) for k in range(frames + 1))
-        return replace(self, frames=frames, fps=Fraction(fps), duration_s=float(times[-1]), times_s=times)
+        return replace(self, frames=frames, fps=Fraction(fps), duration_s=float(times[-1]), regular=True, times_s=times)
 
     def source_indices(self, fps: Fraction | None) -> range | NDArray[np.intp]:
         """Which frame of the file is on the screen in the middle of each frame at `fps`.
 
         None, or the rate the file has, is every frame once. Exact: fractions, no drift.
         """
-        if fps is None or fps == self.fps:
+        if fps is None or (fps == self.fps and self.regular):
             return range(self.frames)
         if fps <= 0:
             raise ValueError(f"fps must be above 0; got {fps}")
@@ -150,7 +151,7 @@ def _probe(path: Path, size: int, mtime_ns: int) -> VideoInfo:
     if shape is None or time_base is None:
         raise ClipError(f"expected a video file; {path.name} has no usable picture track; export it again as mp4")
     _refuse_what_would_look_wrong(path, track)
-    times, fps = _frame_times([(int(row[2]), int(row[3])) for row in rows], Fraction(time_base.group(1)))
+    times, fps, regular = _frame_times([(int(row[2]), int(row[3])) for row in rows], Fraction(time_base.group(1)))
     turn = re.search(r"rotation of (-?[\d.]+) degrees", head)
     pixel_format, matrix = _colour_tags(track)
     container = re.search(r"Input #0, ([^,]+)", head)
@@ -159,7 +160,7 @@ def _probe(path: Path, size: int, mtime_ns: int) -> VideoInfo:
         duration_s=float(times[-1]), has_sound=re.search(r"Stream #0:\d+.*?: Audio: ", head) is not None,
         pixel_format=pixel_format, colour_matrix=matrix,
         rotation=round(float(turn.group(1))) % 360 if turn else 0,
-        container=container.group(1) if container else "", times_s=times,
+        container=container.group(1) if container else "", regular=regular, times_s=times,
     )  # fmt: skip
 
 
@@ -190,22 +191,24 @@ def _colour_tags(track: str) -> tuple[str, str | None]:
     return match.group("format"), None
 
 
-def _frame_times(stamps: Sequence[tuple[int, int]], tick: Fraction) -> tuple[tuple[Fraction, ...], Fraction]:
-    """Start of each frame and end of the last, in s from 0; and the rate. stamps: (time stamp, duration) in ticks."""
+def _frame_times(stamps: Sequence[tuple[int, int]], tick: Fraction) -> tuple[tuple[Fraction, ...], Fraction, bool]:
+    """Start of each frame and end of the last, in s from 0; the rate; whether it is regular.
+
+    stamps: (time stamp, duration) of each frame in ticks.
+    """
     starts = [pts - stamps[0][0] for pts, _ in stamps]
     mean_step = Fraction(starts[-1], len(starts) - 1) if len(starts) > 1 else Fraction(max(stamps[0][1], 1))
     if mean_step <= 0:
         mean_step = Fraction(1, 1) / (FPS * tick)
-    fps = 1 / (mean_step * tick)
-    rates: list[Fraction] = [fps, *_COMMON_RATES]
-    for rate in rates:
+    mean = 1 / (mean_step * tick)
+    candidates = [mean] if mean.denominator <= 1001 else []
+    for rate in [*_COMMON_RATES, *candidates]:
         # Regular within the rounding of the stamps: the frames are where the rate puts them.
         if all(abs(start - k / (rate * tick)) < 1 for k, start in enumerate(starts)):
-            regular = rate if rate in _COMMON_RATES or rate.denominator <= 1001 else None
-            if regular is not None:
-                return tuple(k / regular for k in range(len(starts) + 1)), regular
+            return tuple(k / rate for k in range(len(starts) + 1)), rate, True
     last = Fraction(stamps[-1][1]) if stamps[-1][1] > 0 else mean_step
-    return tuple(start * tick for start in (*starts, starts[-1] + last)), fps.limit_denominator(100_000)
+    ends = [Fraction(start) for start in starts] + [starts[-1] + last]
+    return tuple(end * tick for end in ends), mean.limit_denominator(100_000), False
 
 
 def _decode_from(info: VideoInfo, start: int, count: int) -> Iterator[Frame]:
@@ -372,8 +375,7 @@ def bgr_to_i420(frame: Frame) -> NDArray[np.uint8]:
     height, width = frame.shape[:2]
     planes = np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2YUV_I420), np.uint8)
     half = cv2.resize(frame, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
-    chroma = cv2.transform(half, _CHROMA_FROM_BGR)
-    planes[height:] = np.ascontiguousarray(np.moveaxis(chroma, 2, 0)).reshape(height // 2, width)
+    planes[height:] = np.concatenate(cv2.split(cv2.transform(half, _CHROMA_FROM_BGR))).reshape(height // 2, width)
     return planes
 
 

@@ -129,6 +129,19 @@ def test_square_over_the_edge_says_how_much_and_little_skin_leaves_the_colour() 
     assert any("colour is left as it is: 0 skin pixels" in said for said in away.limits)
 
 
+def test_colour_statistics_leave_out_what_lies_outside_the_frame() -> None:
+    """What the frame's edge only repeats is no skin: spoiling it in the generated square changes nothing in view."""
+    points = points_68(centre=(20, 120))
+    box = CropBox.from_landmarks(points)
+    generated = cv2.resize(GENERATED, (box.side, box.side))
+    spoiled = generated.copy()
+    spoiled[:, : -box.x0] = (255, 0, 255)
+    clean, dirty = (Blender().blend(PLATE, picture, box, points) for picture in (generated, spoiled))
+    assert box.x0 < -20
+    assert (clean.matte > 0.5).sum() > 2000
+    np.testing.assert_array_equal(clean.frame, dirty.frame)
+
+
 @pytest.mark.parametrize(
     ("plate", "generated", "message"),
     [

@@ -95,6 +95,10 @@ def test_alpha_only_falls_with_feather_and_every_step_is_alive(expansion: float)
         assert np.abs(mattes[tenth + 10] - mattes[tenth]).max() > 0.03
 
 
+def test_first_pixel_of_feather_is_alive() -> None:
+    assert np.abs(face_matte(POINTS, BOX, 1.15, 1) - face_matte(POINTS, BOX, 1.15, 0)).max() > 0.1
+
+
 def test_no_feather_is_an_antialiased_step_of_one_pixel() -> None:
     matte = face_matte(POINTS, BOX, 1.1, 0)
     column = matte[:, BOX.side // 2]
@@ -184,6 +188,8 @@ def test_create_face_mask_takes_the_shape_of_a_picture(shape: tuple[int, ...]) -
         ({"expansion_ratio": 0.9}, "expansion_ratio must be .* got 0.9"),
         ({"expansion_ratio": np.nan}, "expansion_ratio must be .* got nan"),
         ({"feather_amount": -1}, "feather_amount must be .* got -1"),
+        ({"feather_amount": "30"}, "feather_amount must be .* got '30'"),
+        ({"expansion_ratio": None}, "expansion_ratio must be .* got None"),
         ({"feather_amount": np.inf}, "feather_amount must be .* got inf"),
         ({"landmarks": POINTS[:60]}, r"landmarks must have shape .* got \(60, 2\)"),
         ({"landmarks": np.full((68, 2), np.nan)}, "landmarks must be finite"),

@@ -100,6 +100,18 @@ def test_score_of_any_size_over_the_edge(side: int) -> None:
     assert np.isfinite(tint(PLATE, box.paste(PLATE, generated), box, points))
 
 
+def test_a_busy_plate_hides_a_seam() -> None:
+    rng = np.random.default_rng(0)
+    busy = np.clip(PLATE + cv2.GaussianBlur(rng.normal(0, 40, PLATE.shape), (0, 0), 1.2), 0, 255).astype(np.uint8)
+    calm = cv2.GaussianBlur(PLATE, (0, 0), 4)
+    scores = []
+    for plate in (busy, calm):
+        seamed = plate.copy()
+        seamed[180:190, 90:110] = np.clip(plate[180:190, 90:110].astype(int) + 12, 0, 255)
+        scores.append(seam_score(plate, seamed, BOX.extract(plate), BOX, POINTS).score)
+    assert scores[1] > 1.3 * scores[0]
+
+
 def test_edge_of_the_frame_is_no_seam() -> None:
     points = points_68(centre=(10, 120))
     box = CropBox.from_landmarks(points)

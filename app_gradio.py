@@ -1,0 +1,51 @@
+"""Starts the studio: python app_gradio.py [--workspace DIR] [--host HOST] [--port N]"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+
+def main() -> int:
+    from clips.library import default_workspace
+
+    parser = argparse.ArgumentParser(prog="app_gradio.py", description="Start the Seamline studio.")
+    parser.add_argument("--workspace", type=Path, default=default_workspace(), help="where renders and your own clips are")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")
+    parser.add_argument("--port", type=int, default=7860)
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    args = parser.parse_args()
+
+    import socket
+
+    import uvicorn
+
+    from clips.errors import ClipError
+    from models.errors import ModelError
+    from models.runtime import pick_device
+    from studio.server import build_app
+
+    try:
+        pick_device(args.device)
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((args.host, args.port))
+        app = build_app(args.workspace.resolve(), device=args.device)
+    except (ClipError, ModelError) as e:
+        print(f"error: {e}", file=sys.stderr)
+        return 2
+    except (OSError, OverflowError) as e:
+        print(f"error: cannot listen on {args.host}:{args.port} ({e}); choose another --port", file=sys.stderr)
+        return 2
+    print(f"Seamline is at http://{args.host}:{args.port}", flush=True)
+    uvicorn.run(app, host=args.host, port=args.port, log_level="warning", timeout_graceful_shutdown=2)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,250 @@
+"""The page: native Gradio controls around one viewer."""
+
+from __future__ import annotations
+
+import html
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+import gradio as gr
+
+from blending import BlendSettings
+from clips.core_clips_processor import AUTOMATIC
+from clips.errors import ClipError
+from clips.library import BUNDLED
+from clips.presets import load_preset, preset_names
+from clips.render import RenderCancelled
+from models.errors import ModelError
+from studio.renders import Renders, RenderState
+from studio.sessions import Sessions
+
+HERE = Path(__file__).parent
+FIRST_MODEL = "LS1"
+FIRST_BASE = "05,20s talk evening"
+SAMPLE_SPEECH = BUNDLED / "LS1" / "sample_speech.wav"
+
+Parameters = ParamSpec("Parameters")
+Returned = TypeVar("Returned")
+
+
+def page_theme() -> gr.themes.Base:
+    """Neutral greys (r = g = b): colour is judged on this page. System fonts: nothing is fetched."""
+    greys = [f"#{level:02x}{level:02x}{level:02x}" for level in (250, 240, 222, 200, 170, 138, 104, 76, 52, 38, 27)]
+    neutral = gr.themes.Color(*greys, name="seamline")
+    return gr.themes.Base(
+        primary_hue=neutral,
+        secondary_hue=neutral,
+        neutral_hue=neutral,
+        spacing_size=gr.themes.sizes.spacing_sm,
+        radius_size=gr.themes.sizes.radius_sm,
+        text_size=gr.themes.sizes.text_sm,
+        font=["Inter", "Segoe UI", "Roboto", "Helvetica Neue", "Arial", "sans-serif"],
+        font_mono=["Consolas", "Menlo", "DejaVu Sans Mono", "monospace"],
+    )
+
+
+def page_style() -> str:
+    return (HERE / "static" / "studio.css").read_text(encoding="utf-8")
+
+
+def page_head() -> str:
+    return '<script src="/studio/static/studio.js"></script>'
+
+
+def build_page(sessions: Sessions, renders: Renders) -> gr.Blocks:
+    """All controls with their events. Every control changes what is seen or rendered."""
+    models = sessions.models()
+    model_name = FIRST_MODEL if FIRST_MODEL in models else (models[0] if models else None)
+    bases = sessions.bases(model_name) if model_name else [AUTOMATIC]
+    first_base = FIRST_BASE if FIRST_BASE in bases else AUTOMATIC
+    with gr.Blocks(title="Seamline", analytics_enabled=False, fill_width=True, fill_height=True) as page:
+        gr.HTML((HERE / "static" / "topbar.html").read_text(encoding="utf-8"), elem_id="sl-topbar")
+        with gr.Row(elem_id="sl-body"):
+            with gr.Column(elem_id="sl-left"):
+                audio = gr.Audio(
+                    value=str(SAMPLE_SPEECH), sources=["upload", "microphone"], type="filepath", label="Speech",
+                    elem_id="sl-audio", editable=False, buttons=[],
+                )  # fmt: skip
+                with gr.Row(elem_classes="sl-pair"):
+                    model = gr.Dropdown(models, value=model_name, label="Model", elem_id="sl-model")
+                    base = gr.Dropdown(bases, value=first_base, label="Base", elem_id="sl-base")
+                controls = _settings_controls()
+                preset = gr.Dropdown(
+                    preset_names(sessions.workspace), value="default", label="Preset", elem_id="sl-preset"
+                )
+                with gr.Row(elem_classes="sl-pair"):
+                    render = gr.Button("Render test video", variant="primary", elem_id="sl-render")
+                    cancel = gr.Button("Cancel", elem_id="sl-cancel", interactive=False)
+                progress = gr.HTML(_progress_bar(None), elem_id="sl-progress")
+            with gr.Column(elem_id="sl-centre"):
+                gr.HTML((HERE / "static" / "viewer.html").read_text(encoding="utf-8"), elem_id="sl-viewer")
+                frame = gr.Slider(0, 1, value=0, step=1, label="Frame", elem_id="sl-frame", buttons=[])
+        session = gr.Textbox(visible="hidden", elem_id="sl-session")
+        videos = gr.Textbox(visible="hidden", elem_id="sl-videos")
+
+        opening: dict[str, Any] = {
+            "fn": _explained(_opener(sessions)),
+            "inputs": [audio, model, base],
+            "outputs": [session, frame, base],
+            "show_progress": "hidden",
+            "trigger_mode": "always_last",
+            "api_visibility": "private",
+        }
+        gr.on([page.load, audio.change, model.input, base.input], **opening)
+        shown = [session, frame, *controls.values()]
+        gr.on(
+            [control.change for control in shown],
+            fn=None,
+            inputs=shown,
+            js=f"(...values) => window.seamline.show({json.dumps(list(controls))}, values)",
+            queue=False,
+            api_visibility="private",
+        )
+        preset.input(
+            _explained(lambda name: list(load_preset(name, sessions.workspace).model_dump().values())),
+            preset, list(controls.values()), show_progress="hidden", trigger_mode="always_last", api_visibility="private",
+        )  # fmt: skip
+        rendering = render.click(
+            _explained_steps(_renderer(sessions, renders, list(controls))),
+            [session, *controls.values()],
+            [progress, videos, render, cancel],
+            show_progress="hidden",
+            concurrency_limit=1,
+            api_visibility="private",
+        )
+        cancel.click(
+            _canceller(sessions), session, [progress, render, cancel],
+            cancels=[rendering], queue=False, show_progress="hidden", api_visibility="private",
+        )  # fmt: skip
+        videos.change(
+            fn=None, inputs=videos, js="(text) => window.seamline.compare(text)", queue=False, api_visibility="private"
+        )
+    return page
+
+
+def _settings_controls() -> dict[str, gr.Slider | gr.Radio]:
+    """One Gradio control per declared setting."""
+    made: dict[str, gr.Slider | gr.Radio] = {}
+    for control in BlendSettings.controls():
+        if control.kind == "slider":
+            made[control.name] = gr.Slider(
+                control.minimum, control.maximum, value=control.default, step=control.step,
+                label=control.label, info=control.help, elem_id=f"sl-{control.name}", buttons=["reset"],
+            )  # fmt: skip
+        else:
+            made[control.name] = gr.Radio(
+                list(control.choices), value=control.default, label=control.label, info=control.help,
+                elem_id=f"sl-{control.name}",
+            )  # fmt: skip
+    return made
+
+
+def _opener(sessions: Sessions) -> Callable[[str | None, str | None, str | None], tuple[Any, Any, Any]]:
+    def open_session(audio: str | None, model: str | None, base: str | None) -> tuple[Any, Any, Any]:
+        """Session for the viewer, the scrubber's length, the bases of the model."""
+        if not isinstance(model, str):
+            raise ClipError("there is no model with core clips; put one into the workspace's checkpoint/ and core_clips/")
+        bases = sessions.bases(model)
+        base = base if base in bases else AUTOMATIC
+        offered = gr.Dropdown(choices=bases, value=base)
+        if not audio:
+            return json.dumps({"empty": "Upload speech or record it: the mouth follows it."}), gr.Slider(), offered
+        session = sessions.open(model, Path(audio), base)
+        described = session.describe()
+        frames = session.performance.frames
+        first = next((cut.place.start for cut in session.performance.edits.cuts if cut.driven), 0)
+        frame = min(frames - 1, first + frames // 8)
+        return json.dumps(described), gr.Slider(maximum=max(frames - 1, 1), value=frame), offered
+
+    return open_session
+
+
+def _renderer(sessions: Sessions, renders: Renders, names: list[str]) -> Callable[..., Iterator[tuple[Any, ...]]]:
+    def render_steps(session_text: str, *values: object) -> Iterator[tuple[Any, ...]]:
+        """Progress bar, videos, and which of the two buttons can be pressed."""
+        session = sessions.get(_token(session_text))
+        settings = BlendSettings.parse(dict(zip(names, values, strict=True)))
+        idle = (gr.Button(interactive=True), gr.Button(interactive=False))
+        busy = (gr.Button(interactive=False), gr.Button(interactive=True))
+        try:
+            for state in renders.run(session, settings):
+                if state.report is None:
+                    yield (_progress_bar(state), gr.skip(), *busy)
+                    continue
+                report = state.report
+                told = {
+                    "blended": f"/studio/video/{state.blended}",
+                    "unblended": f"/studio/video/{state.unblended}",
+                    "name": report.path.name,
+                    "seam": report.seam_mean,
+                    "worst": report.seam_worst,
+                    "worst_frame": report.worst_frame,
+                }
+                yield (_progress_bar(state), json.dumps(told), *idle)
+        except RenderCancelled:
+            yield (_progress_bar(None, "Cancelled; nothing was written."), gr.skip(), *idle)
+        except (ClipError, ModelError, ValueError) as e:
+            yield (_progress_bar(None, str(e)), gr.skip(), *idle)
+            raise
+
+    return render_steps
+
+
+def _canceller(sessions: Sessions) -> Callable[[str], tuple[Any, ...]]:
+    def cancel_render(session_text: str) -> tuple[Any, ...]:
+        sessions.get(_token(session_text)).cancel.set()
+        message = _progress_bar(None, "Cancelled; nothing was written.")
+        return message, gr.Button(interactive=True), gr.Button(interactive=False)
+
+    return cancel_render
+
+
+def _token(session_text: str) -> str:
+    """The token in the page's session text; ClipError when nothing is open."""
+    try:
+        token = json.loads(session_text or "{}").get("token")
+    except (ValueError, AttributeError, TypeError):
+        token = None
+    if not isinstance(token, str):
+        raise ClipError("there is no speech yet; upload a sound or record one first")
+    return token
+
+
+def _explained(work: Callable[Parameters, Returned]) -> Callable[Parameters, Returned]:
+    """The same function whose errors appear as a message on the page."""
+
+    def explained(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Returned:
+        try:
+            return work(*args, **kwargs)
+        except (ClipError, ModelError, ValueError) as e:
+            raise gr.Error(str(e), title="This cannot be used", print_exception=False) from e
+
+    return explained
+
+
+def _explained_steps(work: Callable[..., Iterator[tuple[Any, ...]]]) -> Callable[..., Iterator[tuple[Any, ...]]]:
+    def explained(*args: object) -> Iterator[tuple[Any, ...]]:
+        try:
+            yield from work(*args)
+        except (ClipError, ModelError, ValueError) as e:
+            raise gr.Error(str(e), title="The render stopped", print_exception=False) from e
+
+    return explained
+
+
+def _progress_bar(state: RenderState | None, message: str = "") -> str:
+    """A bar with frames, rate and time left; an empty one with a message when nothing runs."""
+    share = 0 if state is None else 100 * state.done // max(state.total, 1)
+    text = message
+    if state is not None and state.report is None:
+        text = f"{state.done} of {state.total} frames"
+        if state.done:
+            text += f", {state.frames_per_second:.0f} per second, {state.seconds_left:.0f} s left"
+    elif state is not None:
+        report = state.report
+        assert report is not None
+        seam = "" if report.seam_mean is None else f", seam {report.seam_mean:.2f}"
+        text = f"Done in {state.seconds:.0f} s: {report.frames} frames{seam}"
+    return f'<div class="sl-bar"><i style="width:{share}%"></i></div><p>{html.escape(text)}</p>'

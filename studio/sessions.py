@@ -1,0 +1,90 @@
+"""What a person has open: a sound laid over clips, found again by a random token."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from clips.core_clips_processor import AUTOMATIC, CoreClipsProcessor, Performance
+from clips.errors import ClipError
+from clips.library import ClipLibrary
+from clips.timeline import FPS
+
+SESSIONS_KEPT = 24
+PROCESSORS_KEPT = 2
+
+
+@dataclass(frozen=True, eq=False)
+class Session:
+    """One sound over one base. cancel: set to stop the render that runs for it."""
+
+    token: str
+    processor: CoreClipsProcessor
+    performance: Performance
+    cancel: threading.Event = field(default_factory=threading.Event)
+
+    def describe(self) -> dict[str, object]:
+        """What the page needs to know, as JSON values."""
+        performance = self.performance
+        return {
+            "token": self.token,
+            "frames": performance.frames,
+            "fps": float(FPS),
+            "model": self.processor.model_name,
+            "base": performance.base,
+            "cuts": [
+                {"start": c.place.start, "stop": c.place.stop, "clip": c.clip, "driven": c.driven}
+                for c in performance.edits.cuts
+            ],
+            "notes": list(performance.notes),
+        }
+
+
+class Sessions:
+    """Opens sessions and keeps the last ones; several people at once do not see each other's."""
+
+    def __init__(self, workspace: Path, *, device: str = "auto") -> None:
+        self.workspace, self._device = workspace, device
+        self._processors: OrderedDict[str, CoreClipsProcessor] = OrderedDict()
+        self._sessions: OrderedDict[str, Session] = OrderedDict()
+        self._lock, self._opening = threading.Lock(), threading.Lock()
+
+    def models(self) -> list[str]:
+        """Models that have both a checkpoint and core clips."""
+        from models.lip_sync import list_models
+
+        return [name for name in list_models(self.workspace) if name in ClipLibrary(self.workspace).models()]
+
+    def bases(self, model: str) -> list[str]:
+        """What can stand under the face: the automatic choice first, then each clip."""
+        return [AUTOMATIC, *(clip.name for clip in ClipLibrary(self.workspace).clips(model))]
+
+    def open(self, model: str, audio: Path, base: str) -> Session:
+        """Lay a sound over a base. ClipError or ModelError say what cannot be used."""
+        processor = self._processor(model)
+        session = Session(secrets.token_urlsafe(16), processor, processor.prepare(audio, base))
+        with self._lock:
+            self._sessions[session.token] = session
+            while len(self._sessions) > SESSIONS_KEPT:
+                self._sessions.popitem(last=False)
+        return session
+
+    def get(self, token: str) -> Session:
+        """The session of a token; ClipError when it is no longer open."""
+        with self._lock:
+            if token not in self._sessions:
+                raise ClipError("this page's session is no longer open (the studio was restarted); reload the page")
+            self._sessions.move_to_end(token)
+            return self._sessions[token]
+
+    def _processor(self, model: str) -> CoreClipsProcessor:
+        with self._opening:
+            if model not in self._processors:
+                self._processors[model] = CoreClipsProcessor(model, workspace=self.workspace, device=self._device)
+                while len(self._processors) > PROCESSORS_KEPT:
+                    self._processors.popitem(last=False)
+            self._processors.move_to_end(model)
+            return self._processors[model]
