@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 
-import librosa.filters
+import librosa
 import numpy as np
 import torch
+from librosa.filters import mel as mel_filters
 from numpy.typing import NDArray
 from scipy.signal import lfilter
 from torch import Tensor, nn
@@ -35,9 +36,7 @@ FEATURE_WIDTHS = {"ave": 512, "hubert": 2048, "wenet": 8192}
 
 @lru_cache(maxsize=1)
 def _mel_basis() -> NDArray[np.float32]:
-    basis = librosa.filters.mel(
-        sr=SAMPLE_RATE, n_fft=N_FFT, n_mels=MEL_BANDS, fmin=MEL_RANGE_HZ[0], fmax=MEL_RANGE_HZ[1]
-    )
+    basis = mel_filters(sr=SAMPLE_RATE, n_fft=N_FFT, n_mels=MEL_BANDS, fmin=MEL_RANGE_HZ[0], fmax=MEL_RANGE_HZ[1])
     return np.asarray(basis, np.float32)
 
 

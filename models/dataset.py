@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
-import librosa
 import numpy as np
 import torch
+from librosa.effects import pitch_shift
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -72,7 +72,7 @@ def crop_and_mouth(frame: Frame, landmarks: Landmarks, size: int) -> tuple[Frame
 def pitch_variants(wav: NDArray[np.float32]) -> tuple[NDArray[np.float32], ...]:
     """Mel spectrograms of the sound at PITCH_SEMITONES, all of one length."""
     return tuple(
-        mel_spectrogram(wav if step == 0 else librosa.effects.pitch_shift(wav, sr=SAMPLE_RATE, n_steps=step))
+        mel_spectrogram(wav if step == 0 else pitch_shift(wav, sr=SAMPLE_RATE, n_steps=step))
         for step in PITCH_SEMITONES
     )
 

@@ -118,7 +118,7 @@ def prepare_take(path: Path, size: int, holdout: float, cache: Path) -> Take:
     stored = cache / f"{path.stem}-{key}.npz"
     if not stored.exists():
         print(f"preparing {path.name}: landmarks, crops, sound variants", flush=True)
-        marks = detect_landmarks(path)
+        marks = detect_landmarks(read_frames(path))
         crops, mouths, lips = _crops(path, marks, size)
         exact = path.with_name(f"{path.stem}.landmarks.npz")
         if exact.is_file():
@@ -182,7 +182,8 @@ def teach_encoder(
         if share >= 1:
             break
         _set_rate(optimiser, step, share, warm_up=50)
-        windows, wanted = [], []
+        windows: list[NDArray[np.float32]] = []
+        wanted: list[NDArray[np.float32]] = []
         for _ in range(RUNS_PER_BATCH):
             take = takes[rng.choice(len(takes), p=weights / weights.sum())]
             mel = take.mels[0 if rng.random() < 0.5 else int(rng.integers(1, len(take.mels)))]
@@ -331,9 +332,9 @@ def validate(
     network.eval()
     drawn_all, target_all, mouth_all = [], [], []
     for t, take in enumerate(takes):
-        frames = np.linspace(take.split, len(take.crops) - 1, 8).astype(int) if take.split < len(take.crops) else []
-        if len(frames) == 0:
+        if take.split == len(take.crops):
             continue
+        frames = np.linspace(take.split, len(take.crops) - 1, 8).astype(int)
         picks = [(t, int(f), int(f)) for f in frames]
         image, audio, target, mouth = network_batch(takes, picks, features, [0] * len(picks))
         with torch.inference_mode():

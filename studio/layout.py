@@ -104,8 +104,12 @@ def build_page(sessions: Sessions, renders: Renders) -> gr.Blocks:
         )
         preset.input(
             _explained(lambda name: list(load_preset(name, sessions.workspace).model_dump().values())),
-            preset, list(controls.values()), show_progress="hidden", trigger_mode="always_last", api_visibility="private",
-        )  # fmt: skip
+            preset,
+            list(controls.values()),
+            show_progress="hidden",
+            trigger_mode="always_last",
+            api_visibility="private",
+        )
         rendering = render.click(
             _explained_steps(_renderer(sessions, renders, list(controls))),
             [session, *controls.values()],
@@ -145,7 +149,9 @@ def _opener(sessions: Sessions) -> Callable[[str | None, str | None, str | None]
     def open_session(audio: str | None, model: str | None, base: str | None) -> tuple[Any, Any, Any]:
         """Session for the viewer, the scrubber's length, the bases of the model."""
         if not isinstance(model, str):
-            raise ClipError("there is no model with core clips; put one into the workspace's checkpoint/ and core_clips/")
+            raise ClipError(
+                "there is no model with core clips; put one into the workspace's checkpoint/ and core_clips/"
+            )
         bases = sessions.bases(model)
         base = base if base in bases else AUTOMATIC
         offered = gr.Dropdown(choices=bases, value=base)

@@ -47,7 +47,9 @@ def preview(session: Session, request: PreviewRequest) -> bytes:
     result = processor.blend_shot(shot, settings)
     rows, columns = shot.box.inside((shot.plate.shape[0], shot.plate.shape[1]))
     if rows.start == rows.stop or columns.start == columns.stop:
-        raise ClipError(f"the face of frame {shot.clip_frame} of {shot.cut.clip!r} lies outside the picture; choose another clip")
+        raise ClipError(
+            f"the face of frame {shot.clip_frame} of {shot.cut.clip!r} lies outside the picture; choose another clip"
+        )
     layers = {
         "composite": result.frame[rows, columns],
         "matte": np.rint(result.matte[rows, columns] * 255).astype(np.uint8),

@@ -308,7 +308,10 @@
     if (!session?.fps) return;
     byId("sl-seek").value = String(videoFrame());
     byId("sl-time").textContent = `${videoFrame()}`;
-    if (!a().paused && Math.abs(a().currentTime - b().currentTime) > 0.5 / session.fps) b().currentTime = a().currentTime;
+    if (a().paused) return;
+    const ahead = a().currentTime - b().currentTime;
+    if (Math.abs(ahead) > 0.3) b().currentTime = a().currentTime;
+    else b().playbackRate = 1 + Math.min(Math.max(2 * ahead, -0.4), 0.4);
   }
 
   function tick() {

@@ -1,6 +1,7 @@
 """Frames, rates and ping-pong: integer arithmetic against fractions."""
 
 from fractions import Fraction
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -36,7 +37,7 @@ def test_ping_pong_goes_there_and_back_without_showing_an_end_twice() -> None:
     for length in (2, 3, 7, 100):
         places = [ping_pong(i, length) for i in range(5 * length)]
         assert set(places) == set(range(length))
-        assert all(abs(a - b) == 1 for a, b in zip(places, places[1:], strict=False))
+        assert all(abs(a - b) == 1 for a, b in pairwise(places))
 
 
 @pytest.mark.parametrize(("index", "length"), [(-1, 5), (0, 0)])

@@ -13,13 +13,14 @@ import cv2
 import numpy as np
 import pytest
 
-from clips.audio import SAMPLE_RATE, load_audio
+from clips.audio import SAMPLE_RATE, load_audio, save_wav
 from clips.errors import ClipError
 from clips.ffmpeg import ffmpeg_exe
 from clips.library import BUNDLED
 from clips.video import ClipFrames, VideoWriter, bgr_to_i420, probe, read_frames
 
 SILENCE = BUNDLED / "LS1" / "silence.mp4"
+UNTAGGED = "h264_metadata=colour_primaries=2:transfer_characteristics=2:matrix_coefficients=2"
 Ffmpeg = Callable[..., None]
 
 # The 24 patches of a ColorChecker, sRGB.
@@ -176,7 +177,7 @@ def test_frames_of_a_clip_cannot_be_changed_and_end_where_they_end() -> None:
         with pytest.raises(ValueError, match="read-only"):
             frames[0][0, 0] = 1
         for index in (100, -1):
-            with pytest.raises(IndexError, match="0 .. 99"):
+            with pytest.raises(IndexError, match=r"0 \.\. 99"):
                 frames[index]
         assert len(frames[95:]) == 5
     with pytest.raises(ValueError, match="within the 100 frames"):
@@ -198,10 +199,13 @@ def test_patches_survive_the_round_trip_in_ffmpeg_and_opencv(tmp_path: Path, ffm
         for _ in range(13):
             writer.write(patches())
     assert max(patch_error(frame) for frame in read_frames(path)) <= 1
-    capture = cv2.VideoCapture(str(path))
-    assert max(patch_error(capture.read()[1]) for _ in range(13)) <= 2
-    ffmpeg("-i", path, "-frames:v", "1", tmp_path / "by_ffmpeg.png")
+    ffmpeg("-i", path, "-frames:v", "1", "-sws_flags", "accurate_rnd+full_chroma_int", tmp_path / "by_ffmpeg.png")
     assert patch_error(cv2.imread(str(tmp_path / "by_ffmpeg.png"))) <= 2
+    # OpenCV reads every file about 1 level too dark (its scaler truncates), so a few values come out 3 off.
+    by_opencv = cv2.VideoCapture(str(path)).read()[1]
+    off = np.abs(by_opencv[32::64, 32::64].astype(int) - patches()[32::64, 32::64])
+    assert off.max() <= 3
+    assert (off <= 2).mean() >= 0.95
 
 
 @pytest.mark.parametrize(
@@ -218,7 +222,7 @@ def test_matrix_and_range_of_a_file_are_honoured(
     scaler = {"bt470bg": "bt470", "bt2020nc": "bt2020"}.get(matrix, matrix)
     full = pixel_format == "yuvj420p"
     tags = ["-colorspace", matrix, "-color_range", "pc" if full else "tv"] if tagged else []
-    untag = [] if tagged else ["-bsf:v", "h264_metadata=colour_primaries=2:transfer_characteristics=2:matrix_coefficients=2"]
+    untag = [] if tagged else ["-bsf:v", UNTAGGED]
     ffmpeg(
         "-loop", "1", "-i", tmp_path / "patches.png", "-frames:v", "2",
         "-vf", f"scale=out_color_matrix={scaler}:out_range={'pc' if full else 'tv'}:flags=accurate_rnd+full_chroma_int,"
@@ -232,8 +236,7 @@ def test_an_untagged_hd_file_is_taken_as_bt709(tmp_path: Path, ffmpeg: Ffmpeg) -
     cv2.imwrite(str(tmp_path / "patches.png"), patches(180))
     ffmpeg(
         "-i", tmp_path / "patches.png", "-vf", "scale=out_color_matrix=bt709:flags=accurate_rnd,format=yuv420p",
-        "-c:v", "libx264", "-crf", "4", "-bsf:v",
-        "h264_metadata=colour_primaries=2:transfer_characteristics=2:matrix_coefficients=2", tmp_path / "hd.mp4",
+        "-c:v", "libx264", "-crf", "4", "-bsf:v", UNTAGGED, tmp_path / "hd.mp4",
     )  # fmt: skip
     assert probe(tmp_path / "hd.mp4").colour_matrix is None
     assert patch_error(next(iter(read_frames(tmp_path / "hd.mp4"))), 180) <= 2
@@ -268,7 +271,7 @@ def test_sound_and_metadata_are_muxed_in_step(tmp_path: Path, ffmpeg: Ffmpeg) ->
     assert len(heard) == len(sound)
     assert np.corrcoef(heard, sound)[0, 1] > 0.98
     ffmpeg("-i", path, "-f", "ffmetadata", tmp_path / "tags.txt")
-    assert 'seamline_settings={"a": 1}'.replace("=", "", 0) in (tmp_path / "tags.txt").read_text().replace("\\", "")
+    assert 'seamline_settings={"a": 1}' in (tmp_path / "tags.txt").read_text().replace("\\", "")
     assert path.read_bytes().index(b"moov") < path.read_bytes().index(b"mdat")  # +faststart
     assert [item.name for item in tmp_path.iterdir() if item.name.startswith(".")] == []
 
@@ -360,8 +363,6 @@ def test_what_is_no_video_is_refused_with_the_cure(kind: str, tmp_path: Path) ->
         case "truncated":
             path.write_bytes(SILENCE.read_bytes()[:200_000][::-1])
         case "sound":
-            from clips.audio import save_wav
-
             path = tmp_path / "sound.wav"
             save_wav(path, np.zeros(1600))
         case "nul":

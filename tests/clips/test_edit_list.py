@@ -64,7 +64,7 @@ def test_clip_frames_lie_inside_the_clip(cases):
 
 
 def test_speech_is_driven_and_silence_is_not(cases):
-    """Judged from the samples: the middle of a frame well inside speech, or well outside all of it."""
+    """Judged from the samples: frames wholly inside speech, and frames wholly outside of it."""
     for _, speech, frames, _, edits in cases:
         for index in range(frames):
             start, stop = index * RATE // 25, (index + 1) * RATE // 25
@@ -142,5 +142,5 @@ def test_edit_lists_with_gaps_are_refused():
         EditList((Cut(FrameRange(1, 3), "a", 0, 2, True),))
     with pytest.raises(ValueError, match="at least one frame"):
         EditList(())
-    with pytest.raises(ValueError, match="index must lie in 2 .. 4"):
+    with pytest.raises(ValueError, match=r"index must lie in 2 \.\. 4"):
         Cut(FrameRange(2, 5), "a", 0, 2, True).clip_frame(5)

@@ -1,0 +1,11 @@
+"""Draw a sheet of masks and blend, or measure the clips' faces: see `python test_face_blending.py --help`.
+
+A tool, not a test: pytest finds nothing in it.
+"""
+
+import sys
+
+if __name__ == "__main__":
+    from clips.inspect import main
+
+    sys.exit(main())

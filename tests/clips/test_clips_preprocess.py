@@ -1,0 +1,232 @@
+"""preprocess_core_clips.py: what is new or changed, interruption, --verify, exit codes."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from clips.errors import ClipError
+from clips.landmarks import Detection, read_lms
+from clips.library import BUNDLED, ClipLibrary
+from clips.preprocess import main, preprocess_clip, report_table, verify_clip
+from clips.video import VideoWriter, read_frames
+
+ROOT = Path(__file__).parents[2]
+HARD = ROOT / ".." / "shared" / "actor" / "hard"
+LS1 = BUNDLED / "LS1"
+
+
+class StillFace:
+    """A detector that always finds the bundled face, at once; on the frames in `missing` it finds none."""
+
+    def __init__(self, missing: Sequence[int] = (), jump_at: int | None = None, confidence: float = 0.9) -> None:
+        self.missing, self.jump_at, self.confidence = set(missing), jump_at, confidence
+        self.face = ClipLibrary().clip("LS1", "silence").landmarks().points[0]
+        self.seen = -1
+
+    def detect(self, frame: np.ndarray) -> Detection | None:
+        self.seen += 1
+        if self.seen in self.missing:
+            return None
+        moved = self.face + (200 if self.jump_at is not None and self.seen >= self.jump_at else 0)
+        return Detection(moved.astype(np.float32), self.confidence)
+
+    def reset(self) -> None:
+        self.seen = -1
+
+    def close(self) -> None:
+        """Nothing to free."""
+
+
+def short_clip(path: Path, source: str = "silence", start: int = 0, frames: int = 4) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with VideoWriter(path, 640, 640) as writer:
+        for frame in read_frames(LS1 / f"{source}.mp4", start, frames):
+            writer.write(frame)
+    return path
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> ClipLibrary:
+    """A workspace with the model Ada: silence and talk, 4 frames each."""
+    short_clip(tmp_path / "core_clips" / "Ada" / "silence.mp4")
+    short_clip(tmp_path / "core_clips" / "Ada" / "2s talk.mp4", "02,08s talk", 20)
+    return ClipLibrary(tmp_path)
+
+
+def run(*arguments: str | Path, workspace: Path) -> subprocess.CompletedProcess[str]:
+    # No ffmpeg and no ffprobe on PATH.
+    environment = {**os.environ, "PATH": str(workspace), "SEAMLINE_WORKSPACE": str(workspace)}
+    command = [sys.executable, str(ROOT / "preprocess_core_clips.py"), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, env=environment, cwd=workspace, timeout=120)
+
+
+def test_only_what_is_new_or_changed_by_content_is_processed(library: ClipLibrary) -> None:
+    silence, talk = library.clips("Ada")
+    faces = StillFace()
+    done: list[tuple[int, int]] = []
+    assert preprocess_clip(silence, detector=faces, progress=lambda *step: done.append(step))
+    assert done == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert not preprocess_clip(silence, detector=faces)
+    made = silence.landmarks_path.read_bytes()
+    os.utime(silence.path)  # touched, not changed
+    assert not preprocess_clip(silence, detector=faces)
+    assert preprocess_clip(silence, detector=faces, force=True)
+    assert silence.landmarks_path.read_bytes() == made
+    shutil.copyfile(talk.path, silence.path)
+    assert preprocess_clip(silence, detector=faces)
+    assert not preprocess_clip(silence, detector=faces)
+    silence.landmarks_path.write_bytes(made[:500])  # damaged
+    assert preprocess_clip(silence, detector=faces)
+
+
+def test_an_interruption_keeps_what_is_finished_and_leaves_no_partial_file(library: ClipLibrary) -> None:
+    silence, talk = library.clips("Ada")
+    faces = StillFace()
+    preprocess_clip(silence, detector=faces)
+
+    def stop(done: int, total: int) -> None:
+        if done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        preprocess_clip(talk, detector=faces, progress=stop)
+    assert [path.name for path in silence.landmarks_path.parent.iterdir()] == ["silence.landmarks.npz"]
+    assert not preprocess_clip(silence, detector=faces)
+    assert preprocess_clip(talk, detector=faces)
+
+
+@pytest.mark.parametrize(
+    ("faces", "reason"),
+    [
+        (StillFace(missing=[1, 2]), "no face in 2 frames (1-2)"),
+        (StillFace(jump_at=2), "the face jumps at frame 2"),
+        (StillFace(confidence=0.4), "confidence below 0.6"),
+    ],
+)
+def test_verify_names_the_reason(faces: StillFace, reason: str, library: ClipLibrary) -> None:
+    clip = library.clip("Ada", "silence")
+    preprocess_clip(clip, detector=faces)
+    report = verify_clip(clip)
+    assert not report.passed
+    assert reason in "; ".join(report.reasons)
+    assert f"FAIL: {reason}" in report_table([report])
+
+
+def test_verify_of_a_still_face_passes(library: ClipLibrary) -> None:
+    clip = library.clip("Ada", "silence")
+    preprocess_clip(clip, detector=StillFace())
+    report = verify_clip(clip, silence=clip)
+    assert report.passed
+    assert (report.frames, report.found_pct, report.step_pct, report.notes) == (4, 100.0, 0.0, ())
+    assert report_table([report]).endswith("ok")
+
+
+def test_a_clip_without_a_face_is_refused_and_leaves_no_file(library: ClipLibrary) -> None:
+    clip = library.clip("Ada", "silence")
+    with pytest.raises(ClipError, match="clip 'silence' of Ada: expected a face"):
+        preprocess_clip(clip, detector=StillFace(missing=range(4)))
+    assert not clip.landmarks_path.parent.exists()
+
+
+def test_the_bundled_model_passes_on_the_command_line(tmp_path: Path) -> None:
+    said = run("--model", "LS1", "--verify", workspace=tmp_path)
+    assert (said.returncode, said.stderr) == (0, "")
+    table = said.stdout[said.stdout.index("model ") :].splitlines()
+    assert len(table) == 6
+    assert all("  ok" in line for line in table[1:])
+    assert ["other light" in line for line in table[1:]] == [False, False, False, True, False]
+
+
+def test_the_command_line_processes_skips_and_writes_lms(library: ClipLibrary) -> None:
+    workspace = library.workspace
+    first = run("--model", "Ada", "--write-lms", workspace=workspace)
+    assert (first.returncode, first.stderr) == (0, "")
+    assert "4/4 frames" in first.stdout
+    lms = workspace / "dataset" / "Ada" / "core_clips" / "2s talk" / "landmarks"
+    assert sorted(path.name for path in lms.iterdir()) == ["0.lms", "1.lms", "2.lms", "3.lms"]
+    exact = library.clip("Ada", "2s talk").landmarks().at(3).to_scheme(110).points
+    assert np.abs(read_lms(lms / "3.lms").points - exact).max() <= 0.51
+    second = run("--model", "Ada", "--clip", "silence", workspace=workspace)
+    assert second.returncode == 0
+    assert second.stdout == "Ada / silence  up to date\n"
+
+
+def test_one_bad_clip_does_not_stop_the_others(library: ClipLibrary) -> None:
+    folder = library.workspace / "core_clips" / "Ada"
+    (folder / "a broken talk.mp4").write_bytes(b"no video at all")
+    with VideoWriter(folder / "b wall talk.mp4", 320, 240) as writer:
+        for _ in range(2):
+            writer.write(np.full((240, 320, 3), 90, np.uint8))
+    said = run("--model", "Ada", "--verify", workspace=library.workspace)
+    assert said.returncode == 2
+    errors = said.stderr.splitlines()
+    assert len(errors) == 2
+    assert errors[0].startswith("error: ")
+    assert "a broken talk.mp4" in errors[0]
+    assert "expected a face" in errors[1]
+    assert "Ada    silence" in said.stdout
+    assert "2s talk" in said.stdout
+
+
+def test_a_gap_in_the_middle_fails_with_the_reason(tmp_path: Path) -> None:
+    path = HARD / "no face in the middle talk.mp4"
+    if not path.is_file():
+        pytest.skip("the actor's hard clips are not beside this checkout")
+    (tmp_path / "core_clips" / "Hard").mkdir(parents=True)
+    shutil.copyfile(path, tmp_path / "core_clips" / "Hard" / path.name)
+    said = run("--model", "Hard", "--verify", workspace=tmp_path)
+    assert said.returncode == 1
+    assert said.stderr == ""
+    assert "FAIL: no face in 20 frames (40-59)" in said.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--model", "LS2"], "did you mean 'LS1'"),
+        (["--model", "../LS1"], "without folders"),
+        (["--model", "LS1", "--clip", "silense"], "did you mean 'silence'"),
+        (["--clip", "nothing like it"], "there are: "),
+    ],
+)
+def test_unknown_names_are_one_line_and_exit_2(
+    arguments: list[str], says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*arguments, "--workspace", str(tmp_path)]) == 2
+    said = capsys.readouterr()
+    assert said.err.startswith("error: ")
+    assert says in said.err
+    assert said.err.count("\n") == 1
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sends SIGINT to a child process")
+def test_ctrl_c_stops_at_once_without_a_traceback(tmp_path: Path) -> None:
+    folder = tmp_path / "core_clips" / "Ada"
+    folder.mkdir(parents=True)
+    shutil.copyfile(LS1 / "07,20s talk.mp4", folder / "long talk.mp4")
+    command = [
+        sys.executable,
+        "-u",
+        str(ROOT / "preprocess_core_clips.py"),
+        "--workspace",
+        str(tmp_path),
+        "--model",
+        "Ada",
+    ]
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    time.sleep(2.5)
+    child.send_signal(signal.SIGINT)
+    _, said = child.communicate(timeout=30)
+    assert child.returncode in (130, 0)  # 0: the machine was faster
+    assert "Traceback" not in said
+    assert not list(tmp_path.rglob("*.part*"))
