@@ -15,6 +15,10 @@ from clips.ffmpeg import READ_LOCAL_FILES_ONLY, atomic_file, check_source, error
 SAMPLE_RATE = 16000
 """Hz: what the audio encoder, the VAD and the timeline count in."""
 
+# first_pts 0: a late start becomes silence; in a step of its own, as soxr leaves a hole after it (measured).
+# rematrix_maxval 1: stereo is (L + R) / 2 and cannot clip.
+_TO_16_KHZ_MONO = f"aresample=first_pts=0,aresample={SAMPLE_RATE}:resampler=soxr:rematrix_maxval=1.0:ochl=mono"
+
 
 def load_audio(path: Path | str) -> NDArray[np.float32]:
     """First sound track of a file, float32 (T,) at 16 kHz, mono, -1..1 (lossy files may overshoot a little).
@@ -28,8 +32,7 @@ def load_audio(path: Path | str) -> NDArray[np.float32]:
         [
             ffmpeg_exe(), "-hide_banner", "-nostats", "-nostdin", *READ_LOCAL_FILES_ONLY, "-i", input_url(path),
             "-map", "0:a:0",
-            # rematrix_maxval 1: stereo is (L + R) / 2 and cannot clip; first_pts 0: a late start becomes silence.
-            "-af", f"aresample={SAMPLE_RATE}:resampler=soxr:rematrix_maxval=1.0:ochl=mono:first_pts=0",
+            "-af", _TO_16_KHZ_MONO,
             "-f", "f32le", "-c:a", "pcm_f32le", "-",
         ],
         capture_output=True,

@@ -30,7 +30,7 @@ def documented_pipeline(shot: Shot) -> Frame:
     matched = match_color_histogram(pasted, shot.plate)
     mask: Matte = np.zeros(shot.plate.shape[:2], np.float32)
     hull = cv2.convexHull(np.rint(shot.landmarks.points).astype(np.int32))
-    cv2.fillConvexPoly(mask, hull, 1.0)
+    cv2.fillConvexPoly(mask, hull, (1.0,))
     alpha = cv2.GaussianBlur(mask, (31, 31), 0)[:, :, None]
     return (matched * alpha + shot.plate * (1 - alpha)).astype(np.uint8)
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from blending.types import Frame, Landmarks, to_image
 from clips.errors import ClipError
+from clips.ffmpeg import check_source
 from clips.landmarks import ClipLandmarks
 from clips.timeline import FPS
 from clips.video import CACHE_BYTES, ClipFrames, VideoInfo, probe
@@ -64,8 +65,11 @@ class CoreClip:
 
     @property
     def sha256(self) -> str:
-        """Of the file's content, hexadecimal; remembered until its size or time of change is another."""
-        stat = self.path.stat()
+        """Of the file's content, hexadecimal; remembered until its size or time of change differs.
+
+        ClipError when the file is gone.
+        """
+        stat = check_source(self.path, "video").stat()
         return _sha256(self.path, stat.st_size, stat.st_mtime_ns)
 
     def frames(self, *, cache_bytes: int = CACHE_BYTES) -> ClipFrames:

@@ -193,16 +193,17 @@ def _silence_of(library: ClipLibrary, clip: CoreClip) -> CoreClip | None:
     return next((one for one in silences if up_to_date_landmarks(one) is not None), None)
 
 
+def _bar_text(name: str, done: int, total: int) -> str:
+    filled = 24 * done // max(total, 1)
+    return f"{name}  [{'#' * filled}{'.' * (24 - filled)}] {done}/{total} frames"
+
+
 def _bar(name: str) -> Progress:
-    """Progress as plain text: one line per clip, drawn over itself on a terminal, once at the end elsewhere."""
+    """Progress as plain text, drawn over itself on a terminal; elsewhere only the finished clip's line is printed."""
 
     def draw(done: int, total: int) -> None:
-        filled = 24 * done // max(total, 1)
-        line = f"{name}  [{'#' * filled}{'.' * (24 - filled)}] {done}/{total} frames"
         if sys.stdout.isatty():
-            print("\r" + line, end="\n" if done >= total else "", flush=True)
-        elif done >= total:
-            print(line, flush=True)
+            print("\r" + _bar_text(name, done, total), end="", flush=True)
 
     return draw
 
@@ -219,6 +220,8 @@ def _preprocess_all(clips: Sequence[CoreClip], *, force: bool) -> list[str]:
         detector = detector or LANDMARK_DETECTORS[DETECTOR]()
         try:
             preprocess_clip(clip, force=True, progress=_bar(label), detector=detector)
+            frames = clip.info.frames
+            print(("\r" if sys.stdout.isatty() else "") + _bar_text(label, frames, frames), flush=True)
         except ClipError as error:
             failures.append(str(error))
     if detector is not None:

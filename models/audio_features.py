@@ -52,10 +52,13 @@ def mel_spectrogram(wav: NDArray[np.floating]) -> NDArray[np.float32]:
     if not np.isfinite(wav).all():
         raise ValueError("wav must be finite; got NaN or infinity")
     emphasised = lfilter([1.0, -PRE_EMPHASIS], [1.0], wav.astype(np.float64))
+    columns = 1 + len(wav) // HOP
+    if len(wav) < N_FFT:  # with the zeros that centring would pad anyway, so that librosa does not warn
+        emphasised = np.pad(emphasised, (0, N_FFT - len(wav)))
     spectrum = librosa.stft(
         y=emphasised, n_fft=N_FFT, hop_length=HOP, win_length=N_FFT, center=True, pad_mode="constant"
     )
-    mel = _mel_basis() @ np.abs(spectrum)
+    mel = _mel_basis() @ np.abs(spectrum[:, :columns])
     level_db = 20 * np.log10(np.maximum(10 ** (SILENCE_DB / 20), mel)) - 20
     normalised = 2 * MEL_CEILING * ((level_db - SILENCE_DB) / -SILENCE_DB) - MEL_CEILING
     return np.clip(normalised, -MEL_CEILING, MEL_CEILING).astype(np.float32)

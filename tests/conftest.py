@@ -13,6 +13,17 @@ LS1_CLIPS = REPO / "clips" / "library" / "LS1"
 LANDMARKS_SUFFIX = ".landmarks.npz"
 
 
+@pytest.fixture(scope="module")
+def one_torch_thread():
+    """torch on one thread: on busy cores the tiny network's layers otherwise wait for each other, 10 ms at a time."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="session")
 def workspace(tmp_path_factory) -> Path:
     """A workspace with the model "tiny": random weights for 96 px, the bundled clips of LS1. Read only."""

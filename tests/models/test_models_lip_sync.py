@@ -83,11 +83,10 @@ def test_a_frame_does_not_depend_on_the_others(model, plate):
 
 
 def test_the_sound_reaches_the_picture(model, plate):
-    rng = np.random.default_rng(1)
-    loud = model.features(rng.normal(0, 0.3, 32000).astype(np.float32))
-    quiet = model.features(np.zeros(32000, np.float32))
+    features = np.random.default_rng(1).uniform(0, 50, (40, 512)).astype(np.float32)
     box = CropBox(40, 30, 104)
-    assert not np.array_equal(model.generate(plate, box, loud, 20), model.generate(plate, box, quiet, 20))
+    silent = model.generate(plate, box, np.zeros_like(features), 20)
+    assert not np.array_equal(model.generate(plate, box, features, 20), silent)
 
 
 def test_checkpoint_round_trip_reads_its_own_plan(tmp_path):
@@ -138,10 +137,9 @@ def bad_checkpoints(folder: Path) -> dict[str, tuple[Path, str]]:
 
 
 def test_bad_checkpoints_say_what_is_wrong(tmp_path):
-    for name, (path, message) in bad_checkpoints(tmp_path).items():
+    for path, message in bad_checkpoints(tmp_path).values():
         with pytest.raises(ModelError, match=message):
             load_unet(path, "ave")
-            pytest.fail(f"{name} was accepted")
 
 
 def test_code_in_a_checkpoint_is_never_run(tmp_path):
@@ -200,7 +198,7 @@ def test_hubert_features_come_from_the_file_beside_the_sound(tmp_path, plate):
 
 
 def test_unknown_models_and_bad_cards(tmp_path):
-    with pytest.raises(ModelError, match="there are: .*LS1"):
+    with pytest.raises(ModelError, match=r"there are: .*LS1"):
         LipSyncModel.load("nobody")
     with pytest.raises(ModelError, match="does not exist"):
         LipSyncModel.load("../LS1")

@@ -1,0 +1,104 @@
+"""python -m clips render, as a person runs it."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from clips.__main__ import main
+from clips.audio import save_wav
+from clips.video import probe
+
+REPO = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def sound(speech, tmp_path_factory):
+    """0.4 s of speech in a file with a space in its name."""
+    path = tmp_path_factory.mktemp("sound") / "a sentence.wav"
+    save_wav(path, speech[16_000:22_400])
+    return path
+
+
+def run(workspace, sound, output, *more, **environment):
+    return subprocess.run(
+        [
+            sys.executable, "-m", "clips", "render", "--workspace", str(workspace), "--audio", str(sound),
+            "--output", str(output), *more,
+        ],
+        cwd=REPO, env=os.environ | {"OMP_NUM_THREADS": "1"} | environment, capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+
+
+def assert_refused(done, said, folder):
+    """Exit code 2, one line that says `said`, nothing written."""
+    assert done.returncode == 2, done.stderr
+    assert done.stdout == ""
+    lines = done.stderr.strip().splitlines()
+    assert len(lines) == 1, done.stderr
+    assert lines[0].startswith("error: ")
+    assert re.search(said, lines[0]), lines[0]
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["--set", "expansion_ratio=2"], r"expansion_ratio must be between 1\.0 and 1\.3; got 2\.0"),
+        (["--set", "feather_amount=nan"], "feather_amount must be between 0 and 60; got nan"),
+        (["--set", "fether_amount=20"], "did you mean feather_amount"),
+        (["--preset", "klassik"], "preset 'klassik' does not exist; there are: default, classic"),
+    ],
+)
+def test_bad_settings_are_refused(workspace, sound, tmp_path, more, said):
+    assert_refused(run(workspace, sound, tmp_path / "out.mp4", "--model", "tiny", *more), said, tmp_path)
+
+
+def test_a_text_file_is_no_sound(workspace, tmp_path, tmp_path_factory):
+    text = tmp_path_factory.mktemp("text") / "notes.wav"
+    text.write_text("this is not a sound\n" * 50, encoding="utf-8")
+    done = run(workspace, text, tmp_path / "out.mp4", "--model", "tiny")
+    assert_refused(done, r"notes\.wav cannot be read.*export it again", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("more", "output", "said"),
+    [
+        (["--model", "../tiny"], "out.mp4", "'../tiny' does not exist; there are: "),
+        (["--model", "tiny", "--clip", "../silence"], "out.mp4", "clip '../silence' does not exist for tiny"),
+        (["--model", "tiny"], "out.webm", "the output must be named .mp4"),
+        (["--model", "tiny", "--device", "cuda:x"], "out.mp4", "device must be auto, cpu, cuda or cuda:N"),
+    ],
+)
+def test_unknown_names_are_refused(workspace, sound, tmp_path, capsys, more, output, said):
+    """In this process: starting torch again for each takes seconds."""
+    arguments = ["render", "--workspace", str(workspace), "--audio", str(sound), "--output", str(tmp_path / output)]
+    assert main([*arguments, *more]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("error: ")
+    assert captured.err.count("\n") == 1
+    assert said in captured.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_renders_without_any_ffmpeg_on_the_path(workspace, sound, tmp_path):
+    nothing = tmp_path / "empty"
+    nothing.mkdir()
+    output = tmp_path / "out.mp4"
+    done = run(
+        workspace, sound, output, "--model", "tiny", "--clip", "05,20s talk evening", "--preset", "classic",
+        "--set", "feather_amount=20", "--unblended", str(tmp_path / "plain.mp4"), PATH=str(nothing),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert f"wrote {output}: 10 frames" in done.stdout
+    assert "seam score" in done.stdout
+    assert "10/10 frames" in done.stderr
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["empty", "out.mp4", "plain.mp4"]
+    for path in (output, tmp_path / "plain.mp4"):
+        info = probe(path)
+        assert (info.frames, info.has_sound, info.pixel_format) == (10, True, "yuv420p")
+    assert b'"feather_amount": 20.0' in output.read_bytes()
