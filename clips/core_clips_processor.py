@@ -35,6 +35,7 @@ AUTOMATIC = "core clips"
 """Name of the base that chooses among all fitting clips by speech and silence."""
 
 GENERATED_CACHE_BYTES = 64 << 20
+CLIP_CACHE_BYTES = 96 << 20
 MAX_SOUND_S = 3600
 
 Value = TypeVar("Value")
@@ -181,7 +182,7 @@ class CoreClipsProcessor:
         """Random access to a clip's frames, opened once."""
         with self._lock:
             if name not in self._frames:
-                self._frames[name] = self.clip(name).frames()
+                self._frames[name] = self.clip(name).frames(cache_bytes=CLIP_CACHE_BYTES)
             return self._frames[name]
 
     def landmarks_of(self, name: str) -> tuple[ClipLandmarks, ClipLandmarks]:

@@ -146,7 +146,7 @@ def _jaw_panel(blend: BlendResult, marks: Landmarks, frame_hw: tuple[int, int]) 
     where = f"{abs(below_px):.0f} px {'below' if below_px >= 0 else 'above'} the chin"
     return Panel(
         picture, f"Jaw line and neck, {view.scale:.2g}x",
-        f"blend; jaw line yellow, the generated square ends {where}",
+        f"blend; jaw line yellow, the square ends {where}",
     )  # fmt: skip
 
 

@@ -88,11 +88,13 @@ def build_page(sessions: Sessions, renders: Renders) -> gr.Blocks:
             "fn": _explained(_opener(sessions)),
             "inputs": [audio, model, base],
             "outputs": [session, frame, base],
+            "js": "(...values) => { window.seamline.opening(); return values; }",
             "show_progress": "hidden",
             "trigger_mode": "always_last",
             "api_visibility": "private",
         }
-        gr.on([page.load, audio.change, model.input, base.input], **opening)
+        opened = gr.on([page.load, audio.change, model.input, base.input], **opening)
+        opened.failure(fn=None, js="() => window.seamline.refused()", queue=False, api_visibility="private")
         shown = [session, frame, *controls.values()]
         gr.on(
             [control.change for control in shown],

@@ -32,6 +32,7 @@
   function open(text) {
     session = { text, ...JSON.parse(text) };
     plateKey = "";
+    state.opening = false;
     if (session.empty) {
       state.shown = null;
       byId("sl-view").dataset.empty = "1";
@@ -40,10 +41,23 @@
       return;
     }
     delete byId("sl-view").dataset.empty;
-    const seconds = (session.frames / session.fps).toFixed(2);
-    byId("sl-what").textContent = `${session.model}, ${session.base}: ${session.frames} frames, ${seconds} s`;
+    byId("sl-what").textContent = title();
     select("frame");
   }
+
+  // While the server lays a new sound over the clips, and when it could not.
+  function opening() {
+    byId("sl-what").textContent = "Listening to the speech";
+    state.opening = true;
+  }
+
+  function refused() {
+    state.opening = false;
+    byId("sl-what").textContent = session?.token ? title() : "No speech yet";
+  }
+
+  const title = () =>
+    `${session.model}, ${session.base}: ${session.frames} frames, ${(session.frames / session.fps).toFixed(2)} s`;
 
   async function pump() {
     if (busy || !wanted) return;
@@ -375,7 +389,9 @@
   // Calls that come before Gradio has put the viewer into the page wait for it.
   const early = [];
   const whenReady = (call) => (...args) => { if (state.ready) call(...args); else early.push(() => call(...args)); };
-  window.seamline = { show: whenReady(show), compare: whenReady(compare), state };
+  window.seamline = {
+    show: whenReady(show), compare: whenReady(compare), opening: whenReady(opening), refused: whenReady(refused), state,
+  };
   const waiting = setInterval(() => {
     if (!byId("sl-say") || !byId("sl-what")) return;
     clearInterval(waiting);
