@@ -92,21 +92,22 @@ def render_command(args: argparse.Namespace, settings: BlendSettings) -> int:
 
 
 def progress_bar() -> Callable[[int, int], None]:
-    """A bar on stderr: done, rate, time left. Redrawn at most five times a second on a terminal, else once, at the
-    end."""
-    started, shown = time.monotonic(), 0.0
+    """A bar on stderr: done, rate since the first frame, time left. Redrawn at most five times a second on a terminal,
+    else once, at the end."""
+    first_at = shown = 0.0
 
     def show(done: int, total: int) -> None:
-        nonlocal shown
+        nonlocal first_at, shown
         now = time.monotonic()
-        if done < total and (now - shown < 0.2 or not sys.stderr.isatty()):
+        if done == 1:
+            first_at = now
+        if done < total and (done == 1 or now - shown < 0.2 or not sys.stderr.isatty()):
             return
         shown = now
-        rate = done / max(now - started, 1e-9)
-        filled = "#" * (30 * done // total)
-        end = "\n" if done == total else ""
-        line = f"\r[{filled:30}] {done}/{total} frames  {rate:.1f} fps  {(total - done) / rate:.0f} s left "
-        print(line, end=end, file=sys.stderr, flush=True)
+        rate = (done - 1) / max(now - first_at, 1e-9)
+        left_s = (total - done) / max(rate, 1e-9)
+        line = f"\r[{'#' * (30 * done // total):30}] {done}/{total} frames  {rate:.1f} fps  {left_s:.0f} s left "
+        print(line, end="\n" if done == total else "", file=sys.stderr, flush=True)
 
     return show
 

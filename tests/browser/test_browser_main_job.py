@@ -38,9 +38,7 @@ def test_upload_slider_render_and_compare(page, tmp_path):
     settled(page)
     assert page.evaluate("document.documentElement.scrollHeight <= innerHeight")
 
-    page.set_input_files("#sl-audio input[type=file]", speech_file(tmp_path)) if page.query_selector(
-        "#sl-audio input[type=file]"
-    ) else replace_sound(page, speech_file(tmp_path))
+    replace_sound(page, speech_file(tmp_path))
     page.wait_for_function("document.querySelector('#sl-what').textContent.includes('30 frames')", timeout=30_000)
     settled(page)
 
@@ -115,11 +113,12 @@ def test_a_text_file_as_sound_is_a_message_and_the_page_goes_on(page, tmp_path):
     toast = page.wait_for_selector(".toast-body.error", timeout=30_000)
     assert "Traceback" not in toast.inner_text()
     assert "notes.wav" in toast.inner_text()
-    page.wait_for_timeout(300)
-    page.faults[:] = [fault for fault in page.faults if "decod" not in fault.lower()]
+    assert page.inner_text("#sl-what") == "No speech yet"
     replace_sound(page, speech_file(tmp_path))
     page.wait_for_function("document.querySelector('#sl-what').textContent.includes('30 frames')", timeout=30_000)
     settled(page)
+    # Gradio's own player writes this one to the console for a file that is no sound.
+    page.faults[:] = [fault for fault in page.faults if "Waveform load error" not in fault]
 
 
 def test_cancel_stops_the_render(page, studio):
