@@ -20,7 +20,7 @@ from clips.ffmpeg import atomic_file
 from clips.landmarks import LANDMARK_DETECTORS
 from clips.library import BUNDLED, ClipLibrary, CoreClip, default_workspace
 from clips.preprocess import DETECTOR, MAX_JITTER_PCT
-from clips.sheet import blend_sheet
+from clips.sheet import blend_sheet, blend_strip
 from clips.timeline import FPS
 
 SAMPLE_SPEECH = BUNDLED / "LS1" / "sample_speech.wav"
@@ -177,11 +177,19 @@ def _row(name: str, measures: Sequence[FaceMeasures]) -> tuple[str, ...]:
     )  # fmt: skip
 
 
-def write_sheet(processor: CoreClipsProcessor, clip: str, frame: int | None, sound: Path, output: Path | None) -> Path:
+def write_sheet(
+    processor: CoreClipsProcessor,
+    clip: str,
+    frame: int | None,
+    sound: Path,
+    output: Path | None,
+    *,
+    strip: bool = False,
+) -> Path:
     """Write the sheet of one clip driven by a sound from its first frame on, as `--clip` renders it; returns its path.
 
     frame: of the clip; None takes one at which the generated mouth is open. ClipError for a frame outside the clip or
-    without a face, a sound that cannot be read, a name that is no picture's.
+    without a face, a sound that cannot be read, a name that is no picture's. strip: one row, plate to matte, only.
     """
     if output is not None and output.suffix.lower() not in PICTURES:
         raise ClipError(f"the sheet's name must end in one of {', '.join(PICTURES)}; got {output.name!r}")
@@ -205,7 +213,8 @@ def write_sheet(processor: CoreClipsProcessor, clip: str, frame: int | None, sou
         f"method {settings.compositor}, colour {settings.colour}, expansion {settings.expansion_ratio:g}, "
         f"feather {settings.feather_amount:g} ({settings.feather_unit})"
     )
-    sheet = blend_sheet(f"{processor.model_name}  /  {clip}", subtitle, shot, blend, settings, notes)
+    draw = blend_strip if strip else blend_sheet
+    sheet = draw(f"{processor.model_name}  /  {clip}", subtitle, shot, blend, settings, notes)
     path = output or Path("outputs") / f"{processor.model_name}_{clip}_frame{frame}.png"
     if path.is_dir():
         raise ClipError(f"the sheet's name {path} is a folder; give a file name ending in .png")
@@ -259,6 +268,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--output", type=Path, metavar="FILE", help="picture to write (default outputs/MODEL_CLIP_frameN.png)"
     )
+    parser.add_argument("--strip", action="store_true", help="only plate, hard paste, blend and matte in a row")
     parser.add_argument("--stats", action="store_true", help="print jaw width, face height, ratio and jitter instead")
     parser.add_argument(
         "--workspace", type=Path, help="a SyncTalk_2D folder (default: SEAMLINE_WORKSPACE or ./workspace)"
@@ -292,7 +302,9 @@ def _sheet_command(options: argparse.Namespace, workspace: Path, clip: str) -> i
 
     try:
         processor = CoreClipsProcessor(options.model, workspace=workspace)
-        path = write_sheet(processor, clip, options.frame, options.audio or SAMPLE_SPEECH, options.output)
+        path = write_sheet(
+            processor, clip, options.frame, options.audio or SAMPLE_SPEECH, options.output, strip=options.strip
+        )
     except ModelError as e:
         raise ClipError(str(e)) from e
     print(f"wrote {path}")

@@ -100,6 +100,26 @@ def blend_sheet(
     return _sheet(title, subtitle, rows, (*blend.limits, *notes))
 
 
+def blend_strip(
+    title: str, subtitle: str, shot: Shot, blend: BlendResult, settings: BlendSettings, notes: Sequence[str] = ()
+) -> Frame:
+    """Plate, hard paste, blend and matte of one driven shot in a row; else as `blend_sheet`."""
+    if shot.generated is None:
+        raise ValueError(f"shot must have a generated picture; got one without: {shot.reason}")
+    frame_hw, box = (shot.plate.shape[0], shot.plate.shape[1]), shot.box
+    centre = box.x0 + box.side / 2, box.y0 + box.side / 2
+    out_px = (SHEET_WIDTH_PX - 5 * GAP_PX) // 4
+    face = View.around(*centre, box.side * (1 + 2 * VIEW_MARGIN_SHARE), frame_hw, out_px)
+    pasted = box.paste(shot.plate, shot.generated)
+    row = [
+        Panel(face.show(shot.plate), "Plate", "the clip as it was filmed"),
+        Panel(face.show(pasted), "Hard paste", _seam_words(shot, pasted, shot.generated)),
+        Panel(face.show(blend.frame), "Seamline", _seam_words(shot, blend.frame, blend.generated_matched)),
+        Panel(face.show(to_frame(np.repeat(blend.matte[..., None], 3, axis=2))), "Matte", "white: the generated face"),
+    ]
+    return _sheet(title, subtitle, [row], (*blend.limits, *notes))
+
+
 def _landmark_panel(shot: Shot) -> Panel:
     """The whole frame in the panel's width, with its landmarks and the generator's square."""
     height, width = shot.plate.shape[:2]

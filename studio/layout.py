@@ -116,6 +116,7 @@ def build_page(sessions: Sessions, renders: Renders) -> gr.Blocks:
             _explained_steps(_renderer(sessions, renders, list(controls))),
             [session, *controls.values()],
             [progress, videos, render, cancel],
+            js="(...values) => { window.seamline.starting(); return values; }",
             show_progress="hidden",
             concurrency_limit=1,
             api_visibility="private",

@@ -51,6 +51,12 @@
     state.opening = true;
   }
 
+  // From the click until the first frame; another person's render may have to end before.
+  function starting() {
+    const line = document.querySelector("#sl-progress p");
+    if (line) line.textContent = "Starting; one render runs at a time";
+  }
+
   function refused() {
     state.opening = false;
     byId("sl-what").textContent = session?.token ? title() : "No speech yet";
@@ -390,7 +396,8 @@
   const early = [];
   const whenReady = (call) => (...args) => { if (state.ready) call(...args); else early.push(() => call(...args)); };
   window.seamline = {
-    show: whenReady(show), compare: whenReady(compare), opening: whenReady(opening), refused: whenReady(refused), state,
+    show: whenReady(show), compare: whenReady(compare), opening: whenReady(opening), refused: whenReady(refused),
+    starting: whenReady(starting), state,
   };
   const waiting = setInterval(() => {
     if (!byId("sl-say") || !byId("sl-what")) return;
