@@ -18,12 +18,11 @@ from clips.core_clips_processor import CoreClipsProcessor, Performance
 from clips.errors import ClipError
 from clips.ffmpeg import atomic_file
 from clips.landmarks import LANDMARK_DETECTORS
-from clips.library import BUNDLED, ClipLibrary, CoreClip, default_workspace
+from clips.library import SAMPLE_SPEECH, ClipLibrary, CoreClip, default_workspace
 from clips.preprocess import DETECTOR, MAX_JITTER_PCT
 from clips.sheet import blend_sheet, blend_strip
 from clips.timeline import FPS
 
-SAMPLE_SPEECH = BUNDLED / "LS1" / "sample_speech.wav"
 """The bundled speech: talk, a pause, talk; 7.2 s."""
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp")

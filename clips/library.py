@@ -25,6 +25,9 @@ from clips.video import CACHE_BYTES, ClipFrames, VideoInfo, probe
 BUNDLED = Path(__file__).parent / "library"
 """Folder of the clips that come with the project: one folder per model."""
 
+SAMPLE_SPEECH = BUNDLED / "LS1" / "sample_speech.wav"
+"""Speech that is loaded where nobody has given another one."""
+
 SUFFIX = ".mp4"
 LANDMARKS_SUFFIX = ".landmarks.npz"
 

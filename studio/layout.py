@@ -13,7 +13,7 @@ import gradio as gr
 from blending import BlendSettings
 from clips.core_clips_processor import AUTOMATIC
 from clips.errors import ClipError
-from clips.library import BUNDLED
+from clips.library import SAMPLE_SPEECH
 from clips.presets import load_preset, preset_names
 from clips.render import RenderCancelled
 from models.errors import ModelError
@@ -23,7 +23,6 @@ from studio.sessions import Sessions
 HERE = Path(__file__).parent
 FIRST_MODEL = "LS1"
 FIRST_BASE = "05,20s talk evening"
-SAMPLE_SPEECH = BUNDLED / "LS1" / "sample_speech.wav"
 
 Parameters = ParamSpec("Parameters")
 Returned = TypeVar("Returned")

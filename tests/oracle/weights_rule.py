@@ -8,20 +8,21 @@ bit-exact on any machine.
   state_dict({key: [shape, dtype]}) -> {key: array}
   image_input(), audio_input(mode), mel_input(), wav(), features(mode)
 """
+
 import zlib
 
 import numpy as np
 
 BATCH = 2
 AUDIO_SHAPE = {"ave": (32, 16, 16), "hubert": (32, 32, 32), "wenet": (256, 16, 32)}
-FEATURE_DIM = {"ave": 512, "hubert": 2048, "wenet": 8192}   # flat numbers per feature step
+FEATURE_DIM = {"ave": 512, "hubert": 2048, "wenet": 8192}  # flat numbers per feature step
 FEATURE_STEPS = 40
-FEATURE_INDICES = (0, 3, 20, 39)                            # 39 = last
+FEATURE_INDICES = (0, 3, 20, 39)  # 39 = last
 
 
 def uniform01(name, n):
     raw = np.random.PCG64(zlib.crc32(name.encode("utf-8"))).random_raw(int(n))
-    return (raw >> np.uint64(11)).astype(np.float64) * (2.0 ** -53)
+    return (raw >> np.uint64(11)).astype(np.float64) * (2.0**-53)
 
 
 def unit(name, shape):
@@ -42,9 +43,9 @@ def weight_for(key, shape):
     elif leaf == "weight" and len(shape) == 4:
         fan_in = shape[1] * shape[2] * shape[3]
         v = unit(key, shape) * np.sqrt(1.5 / fan_in)
-        if key.startswith("outc."):             # keeps the sigmoid out of saturation
+        if key.startswith("outc."):  # keeps the sigmoid out of saturation
             v = v * 0.07
-    elif leaf == "weight":                      # scale of a batch norm
+    elif leaf == "weight":  # scale of a batch norm
         v = 1.0 + 0.2 * unit(key, shape)
     else:
         raise KeyError(key)
@@ -63,7 +64,7 @@ def image_input(batch=BATCH, size=320):
     img = 0.8 * np.repeat(np.repeat(coarse, 16, 2), 16, 3)
     img = img + 0.2 * uniform01("image.fine", batch * 3 * size * size).reshape(batch, 3, size, size)
     masked = img.copy()
-    masked[:, :, 5:size - 10, 5:size - 5] = 0.0
+    masked[:, :, 5 : size - 10, 5 : size - 5] = 0.0
     return np.concatenate([img, masked], axis=1).astype(np.float32)
 
 
@@ -75,8 +76,7 @@ def audio_input(mode, batch=BATCH):
 
 def mel_input(batch=8):
     """[B,1,80,16] inside the -4..4 range of the mel front end."""
-    return (4.0 * (2.0 * uniform01("mel.windows", batch * 80 * 16) - 1.0)
-            ).reshape(batch, 1, 80, 16).astype(np.float32)
+    return (4.0 * (2.0 * uniform01("mel.windows", batch * 80 * 16) - 1.0)).reshape(batch, 1, 80, 16).astype(np.float32)
 
 
 def features(mode, steps=FEATURE_STEPS):
