@@ -94,12 +94,12 @@ def drawn_lips(
     )
     source = base or footage
     plates = list(read_frames(source)) if base else list(read_frames(source, start=frames.start, count=len(frames)))
-    marks = detect_landmarks(read_frames(source)).smoothed()
+    marks = detect_landmarks(plates).smoothed()
     detector = FaceMeshDetector()
     lips = np.full((len(frames), 2), np.nan, np.float32)
     for place, index in enumerate(frames):
-        number = ping_pong(place, len(plates)) if base else index
-        plate = plates[number if base else place]
+        number = ping_pong(place, len(plates))
+        plate = plates[number]
         box = CropBox.from_landmarks(marks.at(number))
         drawn = model.generate(plate, box, features, index)
         detector.reset()
