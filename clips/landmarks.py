@@ -299,7 +299,7 @@ class ClipLandmarks:
         path = Path(path)
         cure = "run `python preprocess_core_clips.py` to make it"
         try:
-            with np.load(path, allow_pickle=False) as file:
+            with open(path, "rb") as content, np.load(content, allow_pickle=False) as file:
                 if int(file["format"]) != FORMAT:
                     raise ClipError(
                         f"expected landmark file version {FORMAT}; {path.name} has version {file['format']}; "
