@@ -25,6 +25,9 @@ LIP_DISTANCES = 4
 
 MOUTH_BOX_SCALE = 1.2
 
+MOUTH_WEIGHT = 9.0
+"""What a pixel of the mouth box counts in the loss; the others count 1."""
+
 
 @dataclass(frozen=True)
 class Take:
@@ -32,7 +35,8 @@ class Take:
 
     crops: uint8 (T, s + 8, s + 8, 3); mouths: int (T, 4), x0 y0 x1 y1 in the network's picture;
     lips: float32 (T, 4), see LIP_DISTANCES; mels: one (80, columns) spectrogram per pitch variant;
-    an empty tuple for footage without sound. Frames from `split` on are held out.
+    an empty tuple for footage without sound. Frames from `split` on are held out. mouth_known: whether
+    the mouth belongs to the sound; where it does not, it is left out of the loss.
     """
 
     name: str
@@ -41,6 +45,7 @@ class Take:
     lips: NDArray[np.float32]
     mels: tuple[NDArray[np.float32], ...]
     split: int
+    mouth_known: bool = True
 
 
 def lip_distances(landmarks: Landmarks) -> NDArray[np.float32]:
@@ -96,27 +101,28 @@ def network_batch(
     mode: str = "ave",
     rng: np.random.Generator | None = None,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Tensors (image (B, 6, s, s), audio (B, C, H, W), target (B, 3, s, s), mouth (B, 1, s, s)).
+    """Tensors (image (B, 6, s, s), audio (B, C, H, W), target (B, 3, s, s), weight (B, 1, s, s)).
 
-    picks: (take, frame, reference frame) per sample; features[take][variant]: feature rows.
+    picks: (take, frame, reference frame) per sample; features[take][variant]: feature rows. weight: 1, in
+    the mouth box MOUTH_WEIGHT, or 0 for a take whose mouth does not belong to its sound.
     With an rng the samples are augmented: horizontal flip, colour jitter of the *input only* (so that
     the network does not learn to follow the plate's colour: the blend does that), rows of
     the audio window beyond a random clip edge set to zero.
     """
-    images, audios, targets, mouths = [], [], [], []
+    images, audios, targets, weights = [], [], [], []
     for (take, frame, reference), variant in zip(picks, variants, strict=True):
         inner = slice(RIM_PX, -RIM_PX)
         target = takes[take].crops[frame, inner, inner].astype(np.float32) / np.float32(255)
         other = takes[take].crops[reference, inner, inner].astype(np.float32) / np.float32(255)
-        mouth = np.zeros((*target.shape[:2], 1), np.float32)
+        weight = np.ones((*target.shape[:2], 1), np.float32)
         x0, y0, x1, y1 = takes[take].mouths[frame]
-        mouth[y0:y1, x0:x1] = 1
+        weight[y0:y1, x0:x1] = MOUTH_WEIGHT if takes[take].mouth_known else 0
         pair = np.concatenate([other, target], axis=2)
         window = feature_window(features[take][variant], frame)
         if rng is not None:
             pair = jitter_colour(pair, rng)
             if rng.random() < 0.5:
-                pair, target, mouth = pair[:, ::-1].copy(), target[:, ::-1].copy(), mouth[:, ::-1].copy()
+                pair, target, weight = pair[:, ::-1].copy(), target[:, ::-1].copy(), weight[:, ::-1].copy()
             if rng.random() < 0.1:
                 rows = int(rng.integers(1, 8))
                 window[: rows if rng.random() < 0.5 else 0] = 0
@@ -125,12 +131,12 @@ def network_batch(
         images.append(pair)
         audios.append(window.reshape(AUDIO_SHAPES[mode]))
         targets.append(target)
-        mouths.append(mouth)
+        weights.append(weight)
 
     def channels_first(pictures: list[NDArray[np.float32]]) -> Tensor:
         return torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)
 
-    return channels_first(images), torch.from_numpy(np.stack(audios)), channels_first(targets), channels_first(mouths)
+    return channels_first(images), torch.from_numpy(np.stack(audios)), channels_first(targets), channels_first(weights)
 
 
 def jitter_colour(pictures: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:

@@ -22,7 +22,7 @@ from blending.types import CropBox, Frame
 from models.audio_features import FEATURE_WIDTHS, AudioEncoder, encode_sound, feature_window
 from models.checkpoint import latest_checkpoint, load_audio_encoder, load_unet
 from models.errors import ModelError
-from models.runtime import fold_batch_norm, pick_device
+from models.runtime import fold_batch_norm, leave_cores_free, pick_device
 from models.unet import AUDIO_SHAPES, FORMAT_SIZE, UNet
 
 RIM_PX = 4
@@ -120,6 +120,8 @@ class LipSyncModel:
         self.padding = str(self.card.get("padding", "zeros"))
         self.feature_fps = Fraction(str(self.card.get("fps", MODE_FPS[self.mode])))
         self._device = pick_device(device)
+        if self._device.type == "cpu":
+            leave_cores_free()
         self._network = fold_batch_norm(network).to(self._device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._encoder = fold_batch_norm(encoder).to(self._device) if encoder is not None else None
 

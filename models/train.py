@@ -14,6 +14,7 @@ import csv
 import hashlib
 import json
 import math
+import pickle
 import shlex
 import sys
 import time
@@ -48,7 +49,7 @@ from models.dataset import (
     pitch_variants,
 )
 from models.errors import ModelError
-from models.losses import mouth_weighted_loss, peak_signal_to_noise_db
+from models.losses import mouth_psnr_db, weighted_loss
 from models.runtime import pick_device
 from models.unet import FULL_CHANNELS, HALF_CHANNELS, UNet
 
@@ -57,6 +58,7 @@ RUN_FRAMES = 25
 RUNS_PER_BATCH = 4
 LEARNING_RATE = 2e-3
 SAMPLE_COLUMNS = 8
+STATE = "state.pt"
 
 
 class LipHead(nn.Module):
@@ -155,11 +157,13 @@ def _crops(
 
 
 def core_clip_takes(model: str, size: int, workspace: Path | None) -> list[Take]:
-    """The core clips' frames as extra material without sound: talk clips teach the picture only."""
+    """The core clips' frames as extra material: they have no sound, so talk clips teach everything but the mouth, and
+    the silence clip a mouth at rest."""
     takes = []
     for clip in ClipLibrary(workspace).clips(model):
         crops, mouths, lips = _crops(clip.path, clip.landmarks(), size)
-        takes.append(Take(clip.name, crops, mouths, lips, (), split=len(crops)))
+        known = clip.kind == "silence"
+        takes.append(Take(clip.name, crops, mouths, lips, (), split=len(crops), mouth_known=known))
     return takes
 
 
@@ -260,18 +264,11 @@ def teach_unet(
     resume: bool,
 ) -> dict[str, float]:
     """Train the U-Net in place on frozen features; returns held-out figures."""
-    torch.manual_seed(settings.seed + 1)
     network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimiser = torch.optim.AdamW(network.parameters(), lr=LEARNING_RATE, weight_decay=1e-3)
-    state_path, first, spent = run / "state.pt", 0, 0.0
-    if resume and state_path.is_file():
-        state = torch.load(state_path, map_location=device, weights_only=True)
-        network.load_state_dict(state["network"])
-        optimiser.load_state_dict(state["optimiser"])
-        first, spent = int(state["step"]), float(state["seconds"])
-        print(f"resuming at step {first}", flush=True)
-    progress.started, progress.done_before = time.monotonic(), first
-    started, running, step = time.monotonic() - spent, 0.0, first
+    step, spent = _load_state(run / STATE, network, optimiser) if resume else (0, 0.0)
+    progress.started, progress.done_before = time.monotonic(), step
+    started, running = time.monotonic() - spent, math.nan
     weights = np.array([take.split for take in takes], float)
     while step < settings.steps:
         share = step / settings.steps
@@ -282,36 +279,60 @@ def teach_unet(
         _set_rate(optimiser, step, share, warm_up=100)
         rng = np.random.default_rng([settings.seed, step])
         which = rng.choice(len(takes), settings.batch, p=weights / weights.sum())
-        picks = [(int(t), *map(int, rng.integers(0, takes[t].split, 2))) for t in which]
+        picks = [(int(t), int(rng.integers(takes[t].split)), int(rng.integers(takes[t].split))) for t in which]
         variants = [_variant(len(features[t]), rng) for t in which]
-        batch = network_batch(takes, picks, features, variants, rng=rng)  # type: ignore[arg-type]
-        image, audio, target, mouth = (tensor.to(device) for tensor in batch)
-        network.train()
-        try:
-            loss = mouth_weighted_loss(network(image, audio), target, mouth)
-            optimiser.zero_grad(set_to_none=True)
-            loss.backward()
-        except torch.OutOfMemoryError as e:
-            raise ModelError(
-                f"out of memory at batch {settings.batch}; try --batch {max(settings.batch // 2, 1)}"
-            ) from e
-        optimiser.step()
-        running = loss.item() if step == first else 0.98 * running + 0.02 * loss.item()
+        batch = network_batch(takes, picks, features, variants, rng=rng)
+        loss = _draw_step(network, optimiser, [tensor.to(device) for tensor in batch])
+        running = loss if math.isnan(running) else 0.98 * running + 0.02 * loss
         step += 1
         if not math.isfinite(running):
-            raise ModelError(f"training diverged at step {step}; resume from the last saved state or lower the rate")
+            raise ModelError(f"training diverged at step {step}; go on from the last saved step with --resume")
         if step % 50 == 0:
             progress(step, {"loss": running})
         if step % settings.save_every == 0:
-            state = {"network": network.state_dict(), "optimiser": optimiser.state_dict()}
-            partial = state_path.with_name(".state.partial")
-            torch.save({**state, "step": step, "seconds": time.monotonic() - started}, partial)
-            partial.replace(state_path)
+            _save_state(run / STATE, network, optimiser, step, time.monotonic() - started)
         if step % settings.sample_every == 0:
             progress(step, validate(network, takes, features, device=device, sheet=run / "samples.png"))
+    _save_state(run / STATE, network, optimiser, step, time.monotonic() - started)
     figures = validate(network, takes, features, device=device, sheet=run / "samples.png")
     progress(step, figures)
     return {**figures, "steps": step, "minutes": round((time.monotonic() - started) / 60, 1)}
+
+
+def _draw_step(network: UNet, optimiser: torch.optim.Optimizer, batch: Sequence[Tensor]) -> float:
+    image, audio, target, weight = batch
+    network.train()
+    try:
+        loss = weighted_loss(network(image, audio), target, weight)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+    except torch.OutOfMemoryError as e:
+        raise ModelError(f"out of memory at batch {len(image)}; try --batch {max(len(image) // 2, 2)}") from e
+    optimiser.step()
+    return loss.item()
+
+
+def _save_state(path: Path, network: UNet, optimiser: torch.optim.Optimizer, step: int, seconds: float) -> None:
+    partial = path.with_name(f".{path.name}.partial")
+    state = {"network": network.state_dict(), "optimiser": optimiser.state_dict(), "step": step, "seconds": seconds}
+    torch.save(state, partial)
+    partial.replace(path)
+
+
+def _load_state(path: Path, network: UNet, optimiser: torch.optim.Optimizer) -> tuple[int, float]:
+    """Steps done and seconds spent; 0 where nothing was saved yet."""
+    if not path.is_file():
+        return 0, 0.0
+    try:
+        state = torch.load(path, weights_only=True)
+        network.load_state_dict(state["network"])
+        optimiser.load_state_dict(state["optimiser"])
+    except (RuntimeError, KeyError, pickle.UnpicklingError, EOFError) as e:
+        raise ModelError(
+            f"{path} does not fit this run (another --size or --plan, or damaged); start without --resume"
+        ) from e
+    print(f"resuming at step {state['step']}", flush=True)
+    return int(state["step"]), float(state["seconds"])
 
 
 def _variant(count: int, rng: np.random.Generator) -> int:
@@ -330,27 +351,27 @@ def validate(
     """Mouth PSNR and L1 on held-out time, the frame itself as reference (as at inference); writes a
     sheet: true row over drawn row."""
     network.eval()
-    drawn_all, target_all, mouth_all = [], [], []
+    drawn_all, target_all, weight_all = [], [], []
     for t, take in enumerate(takes):
         if take.split == len(take.crops):
             continue
         frames = np.linspace(take.split, len(take.crops) - 1, 8).astype(int)
         picks = [(t, int(f), int(f)) for f in frames]
-        image, audio, target, mouth = network_batch(takes, picks, features, [0] * len(picks))
+        image, audio, target, weight = network_batch(takes, picks, features, [0] * len(picks))
         with torch.inference_mode():
             drawn_all.append(network(image.to(device), audio.to(device)).cpu())
         target_all.append(target)
-        mouth_all.append(mouth)
+        weight_all.append(weight)
     if not drawn_all:
         return {}
-    drawn, target, mouth = torch.cat(drawn_all), torch.cat(target_all), torch.cat(mouth_all)
+    drawn, target, weight = torch.cat(drawn_all), torch.cat(target_all), torch.cat(weight_all)
     keep = np.linspace(0, len(drawn) - 1, SAMPLE_COLUMNS).astype(int)
     rows = [torch.cat(list(pictures[keep]), dim=2) for pictures in (target, drawn)]
     picture = torch.cat(rows, dim=1).permute(1, 2, 0).numpy()
     cv2.imwrite(str(sheet), np.clip(np.rint(picture * 255), 0, 255).astype(np.uint8))
     return {
         "held_out_l1": (drawn - target).abs().mean().item(),
-        "mouth_psnr_db": peak_signal_to_noise_db(drawn, target, mouth),
+        "mouth_psnr_db": mouth_psnr_db(drawn, target, weight),
     }
 
 
@@ -446,6 +467,7 @@ def train(args: argparse.Namespace) -> Path:
     if args.include_core_clips:
         takes += core_clip_takes(args.include_core_clips, args.size, args.workspace)
     features = feature_variants(takes, encoder, args.seed, device)
+    torch.manual_seed(args.seed + 1)
     network = UNet("ave", channels=CHANNEL_PLANS[args.plan], size=args.size)
     settings = DrawSettings(args.steps, args.batch, args.seed, args.minutes)
     progress = Progress(run / "loss.csv", "unet", args.steps, time.monotonic())
