@@ -18,6 +18,7 @@ check: $(VENV)/dev.installed
 	$(BIN)/mypy
 
 bench: $(VENV)/app.installed
+	$(BIN)/python -m blending.benchmark
 	$(BIN)/python -m clips.benchmark
 
 $(VENV)/app.installed: requirements.txt

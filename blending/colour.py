@@ -1,11 +1,9 @@
 """Colour of the generated square brought to the plate's: one pure function per method.
 
-Every method takes (generated, plate, skin): two float pictures of one size, 0..1 BGR, and a bool mask that says which
-pixels statistics may be taken from; the correction is applied to the whole generated picture. A method given two equal
-pictures returns the same 8-bit frame, bit for bit. Working space: CIELAB in float (L 0..100, a and b signed).
-
-What is much darker than the skin (mouth cavity, nostrils) is spared: a shift of colour measured on skin would turn it
-purple or blue there.
+Every method takes (generated, plate, regions, amount): two squares, uint8 (side, side, 3) BGR, where colour may be
+measured in them, and how much of the correction is wanted, 0..1; it returns the corrected square, whole. Two equal
+squares give the same one back, bit for bit. The statistical methods work on skin in CIELAB (L 0..100, a and b signed)
+and spare what is much darker than skin (mouth cavity, nostrils): a shift measured on skin would turn it purple or blue.
 """
 
 from __future__ import annotations
@@ -16,22 +14,24 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from blending.mask import Mask, smoothstep
+from blending.mask import BLACK_SHARE, ColourRegions, Mask, smoothstep
+from blending.membrane import membrane
 from blending.types import Frame, Image, check_frame, to_frame, to_image
 
-ColourMethod = Callable[[Image, Image, Mask], Image]
+ColourMethod = Callable[[Frame, Frame, ColourRegions, float], Frame]
+Statistics = Callable[[Image, Image, Mask], Image]
 
 MIN_SKIN_PX = 64
-"""Fewer skin pixels than this say nothing about colour: the engine then corrects nothing and reports it."""
+MIN_CELLS = 12
+"""Fewer pixels of skin or trusted cells than this say nothing about colour."""
 
 QUANTILES = 256
 TABLE_LEVELS = 4096
 SAMPLES = 2**18
 CONTRAST_RANGE = (0.5, 2.0)
-BLACK_SHARE = 0.4
 
 
-def keep(generated: Image, plate: Image, skin: Mask) -> Image:
+def keep(generated: Frame, plate: Frame, regions: ColourRegions, amount: float) -> Frame:
     """The generated picture as it is."""
     return generated
 
@@ -62,7 +62,61 @@ def mean_std(generated: Image, plate: Image, skin: Mask) -> Image:
     return recoloured(generated, lab, _spare_black(lab, matched, skin))
 
 
-COLOUR_METHODS: dict[str, ColourMethod] = {"none": keep, "mean_std": mean_std, "histogram": histogram}
+def covariance(generated: Image, plate: Image, skin: Mask) -> Image:
+    """Mean and covariance of the skin in LAB by the linear map that moves colours least: Monge-Kantorovich, the MKL of
+    Pitie and Kokaram 2007, "The linear Monge-Kantorovitch linear colour mapping". No direction's contrast changes by
+    more than a factor of .5..2, and one in which the skin is flat keeps its contrast."""
+    lab, target = to_lab(generated), to_lab(plate)
+    have, want = lab[skin].astype(np.float64), target[skin].astype(np.float64)
+    flat = 1e-3 * np.eye(3)
+    root, inverse = _root(np.cov(have.T) + flat)
+    middle, _ = _root(root @ (np.cov(want.T) + flat) @ root)
+    values, axes = np.linalg.eigh(inverse @ middle @ inverse)
+    turn = (axes * np.clip(values, *CONTRAST_RANGE)) @ axes.T
+    shift = want.mean(axis=0) - turn @ have.mean(axis=0)
+    matched = np.asarray(cv2.transform(lab, np.column_stack([turn, shift]).astype(np.float32)), np.float32)
+    return recoloured(generated, lab, _spare_black(lab, matched, skin))
+
+
+def _root(matrix: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Square root of a symmetric positive matrix, and the inverse of that root."""
+    values, axes = np.linalg.eigh(matrix)
+    roots = np.sqrt(np.maximum(values, 1e-12))
+    return (axes * roots) @ axes.T, (axes / roots) @ axes.T
+
+
+def _by_statistics(correct: Statistics) -> ColourMethod:
+    def method(generated: Frame, plate: Frame, regions: ColourRegions, amount: float) -> Frame:
+        image = to_image(generated)
+        matched = correct(image, to_image(plate), regions.skin)
+        return to_frame(image + np.float32(amount) * (matched - image))
+
+    return method
+
+
+COLOUR_METHODS: dict[str, ColourMethod] = {
+    "membrane": membrane,
+    "covariance": _by_statistics(covariance),
+    "mean_std": _by_statistics(mean_std),
+    "histogram": _by_statistics(histogram),
+    "none": keep,
+}
+
+
+def match_colour(
+    method: str, generated: Frame, plate: Frame, regions: ColourRegions, amount: float
+) -> tuple[Frame, tuple[str, ...]]:
+    """The square after a method of COLOUR_METHODS, and in words what kept it from correcting: too little in view to
+    measure colour by."""
+    if method == "none" or amount == 0:
+        return generated, ()
+    if method == "membrane":
+        count, least, what = int(regions.trust.sum()), MIN_CELLS, "comparable cells"
+    else:
+        count, least, what = int(regions.skin.sum()), MIN_SKIN_PX, "skin pixels"
+    if count < least:
+        return generated, (f"colour is left as it is: {count} {what} in view, {least} are needed",)
+    return COLOUR_METHODS[method](generated, plate, regions, amount), ()
 
 
 def match_color_histogram(source: Frame, reference: Frame, mask: NDArray | None = None) -> Frame:

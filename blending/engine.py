@@ -1,37 +1,79 @@
-"""One frame blended: matte, colour and composite in the order that every preview and every render shares."""
+"""One frame blended: registration, colour, matte and composite in the order that every preview and render shares."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from numbers import Real
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from blending.colour import COLOUR_METHODS, MIN_SKIN_PX
+from blending.colour import match_colour
 from blending.composite import COMPOSITORS
-from blending.mask import FaceField, Mask, box_part, face_field, field_limits, field_matte, place, skin_mask
+from blending.mask import ColourRegions, Mask, MatteShape, face_field, field_limits, field_matte, visible_part
+from blending.parsing import SOFT_SHARE, checked_hold_out, hold_back
+from blending.registration import Registration, register, resample
 from blending.settings import BlendSettings
-from blending.types import CropBox, Frame, Landmarks, Matte, as_landmarks, check_frame, to_frame, to_image
+from blending.types import CropBox, Frame, Landmarks, Matte, as_landmarks, check_frame, check_square, compact
 
 MAX_SQUARE = 4
 """The square may be this many times the frame's longer side; beyond it the landmarks are in other units."""
+
+IDENTITY = Registration()
 
 
 @dataclass(frozen=True, eq=False)
 class BlendResult:
     """A blended frame and its proof.
 
-    frame: uint8 (H, W, 3). matte: float32 (H, W) as it was used. limits: in words, what kept the blend from being what
-    the settings ask for. feather_px: the feather asked for, in px. generated_matched: uint8 (side, side, 3), the square
-    after its colour correction, before the matte.
+    patch, patch_matte: the composite and the matte as it was used, uint8 (h, w, 3) and float32 (h, w), over the part of
+    the frame that starts at (row, column) `corner`; around it the frame is `plate` and the matte 0. Without a plate the
+    patch is the whole frame. limits: in words, what kept the blend from being what the settings ask for. feather_px:
+    the feather asked for, in px. generated_matched: uint8 (side, side, 3), the square after registration and colour
+    correction, before the matte. chosen: what was measured and chosen for this frame, by name. cost_ms: time per stage.
     """
 
-    frame: Frame
-    matte: Matte
+    patch: Frame
+    patch_matte: Matte
     limits: tuple[str, ...]
     box: CropBox
     feather_px: float
     generated_matched: Frame
+    plate: Frame | None = None
+    corner: tuple[int, int] = (0, 0)
+    registration: Registration = IDENTITY
+    chosen: Mapping[str, float] = field(default_factory=dict)
+    cost_ms: Mapping[str, float] = field(default_factory=dict)
+
+    @cached_property
+    def frame(self) -> Frame:
+        """uint8 (H, W, 3), composed when it is first asked for (a copy of the plate costs more than the blend): the
+        plate must not have been changed by then."""
+        if self.plate is None:
+            return self.patch
+        frame = self.plate.copy()
+        frame[self.rows, self.columns] = self.patch
+        return frame
+
+    @cached_property
+    def matte(self) -> Matte:
+        """float32 (H, W), composed when it is first asked for."""
+        if self.plate is None:
+            return self.patch_matte
+        matte = np.zeros(self.plate.shape[:2], np.float32)
+        matte[self.rows, self.columns] = self.patch_matte
+        return matte
+
+    @property
+    def rows(self) -> slice:
+        return slice(self.corner[0], self.corner[0] + self.patch.shape[0])
+
+    @property
+    def columns(self) -> slice:
+        return slice(self.corner[1], self.corner[1] + self.patch.shape[1])
 
 
 class Blender:
@@ -43,64 +85,172 @@ class Blender:
 
     def __init__(self, settings: BlendSettings | None = None) -> None:
         self.settings = settings or BlendSettings()
-        self._geometry: tuple[bytes, CropBox, FaceField, Mask] | None = None
+        self._face: tuple[tuple[object, ...], ColourRegions] | None = None
 
     def reset(self) -> None:
         """Forget the last face."""
-        self._geometry = None
+        self._face = None
 
     def blend(
-        self, plate: Frame, generated: Frame, box: CropBox | None, landmarks: Landmarks | ArrayLike
+        self,
+        plate: Frame,
+        generated: Frame,
+        box: CropBox | None,
+        landmarks: Landmarks | ArrayLike,
+        *,
+        registration: Registration | None = None,
+        generated_landmarks: Landmarks | ArrayLike | None = None,
+        hold_out: Matte | Mask | None = None,
+        parsing: Mask | None = None,
+        opacity: float = 1.0,
+        out: Frame | None = None,
     ) -> BlendResult:
         """The plate with the generated face in it.
 
         plate: uint8 (H, W, 3) BGR. generated: uint8 (K, K, 3), the generator's square at any size, resized bicubic to
-        the box. box: where it belongs; None takes `CropBox.from_landmarks`. landmarks: of the plate, in frame px, 68,
-        110 or 478 points. Where the matte is 0 the plate stays bit-exact. A square or face outside the frame leaves the
-        plate as it is and says so in `limits`. ValueError for other types and shapes.
+        the box. box: where it belongs; None takes `CropBox.from_landmarks`. landmarks: of the plate, frame px, 68,
+        110 or 478 points; generated_landmarks: of the generated face in the frame, where known: the matte then holds
+        both jaws.
+
+        registration: as measured and smoothed over the clip; None measures this frame alone, or takes none when the
+        setting is off. hold_out: bool or 0..1 (H, W), painted: 1 keeps the plate. parsing: bool (H, W) of
+        `plate_mask_from_parsing`; used when the setting is on. opacity: 0..1, multiplies the matte: ramps at cuts.
+        out: a frame to write into; the plate itself is changed in place, and only where the matte is above 0.
+
+        Where the matte is 0 the plate stays bit-exact. A square or face outside the frame leaves the plate as it is and
+        says so in `limits`. ValueError for other types and shapes.
         """
         check_frame(plate, "plate")
         check_frame(generated, "generated")
         marks = as_landmarks(landmarks)
+        frame_hw = plate.shape[0], plate.shape[1]
         box = checked_box(box, marks, plate.shape)
-        patch = np.ascontiguousarray(box.resize(generated))
-        feather_px = self.settings.feather_px(box.side)
-        rows, columns = box.inside((plate.shape[0], plate.shape[1]))
+        check_square(generated, "generated")
+        _check_share(opacity, "opacity")
+        if out is not None and check_frame(out, "out").shape != plate.shape:
+            raise ValueError(f"out must have the size of plate, {plate.shape}; got {out.shape}")
+        held = {"hold-out": (hold_out, 0.0)}
+        if self.settings.use_parsing == "on":
+            held["parsing mask"] = (parsing, SOFT_SHARE)
+        masks = [(name, checked_hold_out(m, name, frame_hw), soft) for name, (m, soft) in held.items() if m is not None]
+
+        shape = self.settings.matte_shape(box.side)
+        rows, columns = box.inside(frame_hw)
         if rows.start == rows.stop or columns.start == columns.stop:
-            nothing = np.zeros(plate.shape[:2], np.float32)
             said = ("the generated picture lies outside the frame: the plate is left as it is",)
-            return BlendResult(plate.copy(), nothing, said, box, feather_px, patch)
-        field, skin = self._face(marks, box)
-        base = box.extract(plate)
-        visible = np.zeros((box.side, box.side), bool)
-        part = box_part(box, rows, columns)
-        visible[part] = True
-        patch, colour_limits = self._match_colour(patch, base, skin & visible)
-        matte = field_matte(field, self.settings.expansion_ratio, feather_px)
-        composite, used = COMPOSITORS[self.settings.compositor](base, patch, matte)
-        frame = plate.copy()
-        frame[rows, columns] = composite[part]
-        limits = frame_limits(visible) + colour_limits
+            nothing = np.empty((0, 0, 3), np.uint8)
+            return _finished(
+                BlendResult(
+                    nothing, np.zeros((0, 0), np.float32), said, box, shape.feather_px, box.resize(generated), plate
+                ),
+                out,
+            )
+
+        clock = _Clock()
+        regions = self._regions(marks, box, generated_landmarks, frame_hw)
+        base = compact(box.extract(plate))
+        clock.lap("geometry")
+        registration = self._registration(registration, base, generated, regions)
+        clock.lap("registration")
+        square = resample(generated, box.side, registration) if registration.moves else box.resize(generated)
+        clock.lap("resample")
+        square, colour_limits = match_colour(
+            self.settings.colour, compact(square), base, regions, self.settings.colour_amount
+        )
+        clock.lap("colour")
+        matte = field_matte(regions.field, shape)
+        if opacity < 1:
+            matte *= np.float32(opacity)
+        for name, mask, soft in masks:
+            taken = hold_back(matte, mask, box, frame_hw, soft)
+            colour_limits += (f"{name} keeps the plate in {taken:.0%} of the matte",)
+        clock.lap("matte")
+        composite, used = COMPOSITORS[self.settings.compositor](base, square, matte)
+        clock.lap("composite")
+        limits = frame_limits(regions.visible) + colour_limits
         if used is matte:
-            limits = field_limits(marks, field, self.settings.expansion_ratio, feather_px) + limits
-        return BlendResult(frame, place(used, box, (plate.shape[0], plate.shape[1])), limits, box, feather_px, patch)
+            limits = field_limits(marks, regions.field, shape) + limits
+        clock.lap("report")
+        part = slice(rows.start - box.y0, rows.stop - box.y0), slice(columns.start - box.x0, columns.stop - box.x0)
+        return _finished(
+            BlendResult(
+                composite[part], used[part], limits, box, shape.feather_px, square, plate,
+                (rows.start, columns.start), registration, _chosen(shape, box.side), clock.laps,
+            ),
+            out,
+        )  # fmt: skip
 
-    def _face(self, marks: Landmarks, box: CropBox) -> tuple[FaceField, Mask]:
-        key = marks.points.tobytes()
-        if self._geometry is None or self._geometry[:2] != (key, box):
-            field = face_field(marks, box)
-            self._geometry = (key, box, field, skin_mask(marks, box, field))
-        return self._geometry[2:]
+    def _regions(
+        self, marks: Landmarks, box: CropBox, generated: Landmarks | ArrayLike | None, frame_hw: tuple[int, int]
+    ) -> ColourRegions:
+        drawn = None if generated is None else as_landmarks(generated)
+        key = (marks.points.tobytes(), None if drawn is None else drawn.points.tobytes(), box, frame_hw)
+        if self._face is None or self._face[0] != key:
+            regions = ColourRegions(marks, face_field(marks, box, drawn), visible_part(box, frame_hw))
+            self._face = (key, regions)
+        return self._face[1]
 
-    def _match_colour(self, patch: Frame, base: Frame, skin: Mask) -> tuple[Frame, tuple[str, ...]]:
-        if self.settings.colour == "none" or self.settings.colour_amount == 0:
-            return patch, ()
-        count = int(skin.sum())
-        if count < MIN_SKIN_PX:
-            return patch, (f"colour is left as it is: {count} skin pixels in view, {MIN_SKIN_PX} are needed",)
-        generated = to_image(patch)
-        matched = COLOUR_METHODS[self.settings.colour](generated, to_image(base), skin)
-        return to_frame(generated + np.float32(self.settings.colour_amount) * (matched - generated)), ()
+    def _registration(
+        self, given: Registration | None, base: Frame, generated: Frame, regions: ColourRegions
+    ) -> Registration:
+        if self.settings.registration == "off" or self.settings.compositor == "hard":
+            return IDENTITY
+        return register(base, generated, regions) if given is None else given
+
+
+def _chosen(shape: MatteShape, side: int) -> dict[str, float]:
+    """What the settings came to for a square of this side, px."""
+    return {
+        "feather_px": shape.feather_px,
+        "reach_px": shape.reach_px(side),
+        "reach_below_px": shape.reach_px(side, shape.down_share),
+        "reach_beside_px": shape.reach_px(side, shape.side_share),
+    }
+
+
+class _Clock:
+    """Milliseconds since the lap before, by name."""
+
+    def __init__(self) -> None:
+        self.laps: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def lap(self, name: str) -> None:
+        now = time.perf_counter()
+        self.laps[name] = 1000 * (now - self._last)
+        self._last = now
+
+
+def _finished(result: BlendResult, out: Frame | None) -> BlendResult:
+    """The result, written into `out` where one is given."""
+    if out is None or result.plate is None:
+        return result
+    if out is not result.plate:
+        np.copyto(out, result.plate)
+    out[result.rows, result.columns] = result.patch
+    result.__dict__["frame"] = out
+    return result
+
+
+def _check_share(value: float, name: str) -> None:
+    if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= value <= 1:
+        raise ValueError(f"{name} must be a number of 0 to 1; got {value!r}")
+
+
+def warm_up() -> None:
+    """Compiles (or loads from numba's cache) every kernel of the engine on a small face: seconds once, at start-up."""
+    marks, box, plate = _sample()
+    for compositor in COMPOSITORS:
+        Blender(BlendSettings(compositor=compositor)).blend(plate, plate[:64, :64].copy(), box, marks)
+
+
+def _sample() -> tuple[Landmarks, CropBox, Frame]:
+    """A face of 68 points on two circles over a shaded frame of 96 px."""
+    turn = np.linspace(0, 2 * np.pi, 68, endpoint=False)
+    points = 48 + np.column_stack([np.cos(turn), np.sin(turn)]) * np.where(np.arange(68) < 48, 32, 8)[:, None]
+    y, x = np.mgrid[:96, :96]
+    plate = np.dstack([90 + y // 4, 110 + x // 4, 140 + (x * y) % 17]).astype(np.uint8)
+    return Landmarks(points.astype(np.float32)), CropBox(12, 12, 72), plate
 
 
 def checked_box(box: CropBox | None, landmarks: Landmarks, frame_shape: tuple[int, ...]) -> CropBox:

@@ -5,7 +5,8 @@ f the feather in px:
 
     alpha = max(smoothstep((e - d) / f), mouth guard) * rim ramps
 
-The feather runs inward from the expanded outline, so alpha is .5 at the true jaw when f = 2 e. The rim ramps are the
+The feather runs inward from the expanded outline, so alpha is .5 at the true jaw when f = 2 e; a share of it may run
+outward instead, and e may be weighted by direction (down to the neck, sideways to the cheeks). The rim ramps are the
 *reach guard*: they start 4/328 S inside the square, because the generator's outermost 4 of 328 px are original pixels,
 so alpha is 0 on the square's border whatever the settings. The mouth guard keeps the generated mouth whole under a
 wide feather: 1 over the mouth, also when it opens, 0 from the nearest point of the outline on. Every term only grows
@@ -14,11 +15,14 @@ with expansion and only falls with the feather.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from functools import cached_property
 from numbers import Real
 
 import cv2
 import numpy as np
+from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
 from blending.types import CropBox, Landmarks, Matte, as_landmarks
@@ -32,26 +36,74 @@ GRID_CELLS = 96
 MOUTH_MARGIN_SHARE = 0.02
 """The mouth guard reaches this much of S further."""
 
+TRUST_CELLS = 41
+"""Cells a side of the grid on which the colour error is measured: 8 px each at the generator's 328."""
+
+MOVING_SHARE = 0.15
+"""Skin moves with the mouth over this part of S around it."""
+
+BLACK_SHARE = 0.4
+"""What is darker than this part of the skin is mouth cavity or nostril; a shift measured on skin would tint it."""
+
 MOUTH_FLOOR = 0.97
 """Alpha over the mouth never falls below this, except where the square's own border cuts it."""
 
+MOUTH_FLOOR_AT = 0.8956
+"""Where on its way from 0 to 1 smoothstep reaches the floor."""
+
 Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class MatteShape:
+    """The numbers a matte follows. expansion_ratio >= 1 and feather_px >= 0, finite. outward_share, 0..1: part of the
+    feather that runs outward from the expanded outline. down_share, side_share >= 0: the expansion below and beside the
+    face as a multiple of the plain one. ValueError for anything else."""
+
+    expansion_ratio: float = 1.15
+    feather_px: float = 30.0
+    outward_share: float = 0.0
+    down_share: float = 1.0
+    side_share: float = 1.0
+
+    def __post_init__(self) -> None:
+        check_shape_numbers(self.expansion_ratio, self.feather_px)
+        for name, highest in (("outward_share", 1.0), ("down_share", math.inf), ("side_share", math.inf)):
+            value = getattr(self, name)
+            if not (isinstance(value, Real) and 0 <= float(value) <= highest and math.isfinite(value)):
+                raise ValueError(f"{name} must be a finite number of 0 to {highest}; got {value!r}")
+
+    def reach_px(self, side: int, share: float = 1.0) -> float:
+        """How far the matte goes beyond the outline in a direction of that share, px."""
+        return share * (self.expansion_ratio - 1) * side / 2 + self.outward_share * self.feather_px
 
 
 @dataclass(frozen=True, eq=False)
 class FaceField:
     """What the matte of one face needs and no setting changes.
 
-    distance, mouth_distance: float32 (side, side), px, signed distance to the face's outline and to `mouth_region`
-    (negative inside). mouth_gap_px: shortest way from the mouth to the outline. edge_gaps_px: from the mouth to the
-    left, top, right and bottom border pixel of the square, negative where it reaches over it.
+    distance_grid, mouth_grid: float32 (cells, cells), px, signed distance to the face's outline and to `mouth_region`
+    (negative inside) at the centres of equal cells. mouth_gap_px: shortest way from the mouth to the outline.
+    edge_gaps_px: from the mouth to the left, top, right and bottom border pixel of the square, negative where it
+    reaches over it.
     """
 
     box: CropBox
-    distance: NDArray[np.float32]
-    mouth_distance: NDArray[np.float32]
+    outline: NDArray[np.float32]
+    distance_grid: NDArray[np.float32]
+    mouth_grid: NDArray[np.float32]
     mouth_gap_px: float
     edge_gaps_px: tuple[float, float, float, float]
+
+    @cached_property
+    def distance(self) -> NDArray[np.float32]:
+        """Signed distance to the outline at every pixel, float32 (side, side), px."""
+        return _to_side(self.distance_grid, self.box.side)
+
+    @cached_property
+    def mouth_distance(self) -> NDArray[np.float32]:
+        """Signed distance to the mouth at every pixel, float32 (side, side), px."""
+        return _to_side(self.mouth_grid, self.box.side)
 
 
 def smoothstep(t: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -60,10 +112,14 @@ def smoothstep(t: NDArray[np.float32]) -> NDArray[np.float32]:
     return t * t * (3 - 2 * t)
 
 
-def face_outline(landmarks: Landmarks) -> NDArray[np.float32]:
-    """Convex hull of jaw, brows and lips, float32 (K, 2), px, in drawing order; ValueError when it has no area."""
+def face_outline(landmarks: Landmarks, generated: Landmarks | None = None) -> NDArray[np.float32]:
+    """Convex hull of jaw, brows and lips, float32 (K, 2), px, in drawing order; ValueError when it has no area.
+
+    generated: landmarks of the generated face, where they are known; then the hull holds both jaws and both mouths, so
+    that an opening jaw does not show the closed one beneath it."""
     regions = ("jaw", "left_brow", "right_brow", "outer_lip")
-    hull = _hull(np.concatenate([landmarks.region(name) for name in regions]))
+    faces = (landmarks,) if generated is None else (landmarks, generated)
+    hull = _hull(np.concatenate([face.region(name) for face in faces for name in regions]))
     area = cv2.contourArea(hull - hull.mean(axis=0))
     if len(hull) < 3 or area < 1:
         raise ValueError(f"landmarks must outline a face; got an outline of {area:.2f} square pixels")
@@ -76,35 +132,64 @@ def signed_distance(polygon: NDArray[np.float32], xs: NDArray, ys: NDArray) -> N
     polygon: (K, 2) with K >= 1, either winding; with fewer than 3 points or no area nothing is inside.
     """
     centre = polygon.mean(axis=0, dtype=np.float64)
-    corners = (polygon - centre).astype(np.float32)
+    corners = np.ascontiguousarray(polygon - centre, np.float32)
     across, down = ((np.asarray(v, np.float64) - c).astype(np.float32) for v, c in ((xs, centre[0]), (ys, centre[1])))
-    nearest2 = np.full((len(down), len(across)), np.inf, np.float32)
-    left_of_all, right_of_all = np.ones_like(nearest2, bool), np.ones_like(nearest2, bool)
-    for (x0, y0), (dx, dy) in zip(corners, np.roll(corners, -1, axis=0) - corners, strict=True):
-        px, py = across - x0, (down - y0)[:, None]
-        along = np.clip((px * dx + py * dy) / max(dx * dx + dy * dy, np.float32(1e-12)), 0, 1)
-        np.minimum(nearest2, (px - along * dx) ** 2 + (py - along * dy) ** 2, out=nearest2)
-        turn = py * dx - px * dy
-        left_of_all &= turn > 0
-        right_of_all &= turn < 0
-    distance = np.sqrt(nearest2)
-    return np.where(left_of_all | right_of_all, -distance, distance)
+    distance = np.empty((len(down), len(across)), np.float32)
+    _fill_distance(corners, across, down, distance)
+    return distance
 
 
-def mouth_region(landmarks: Landmarks) -> NDArray[np.float32]:
+@njit(cache=True, nogil=True)
+def _fill_distance(corners, across, down, distance):  # type: ignore[no-untyped-def]
+    """Row by row and edge by edge, so that the innermost loop runs over contiguous columns."""
+    count = len(across)
+    lowest, highest = np.empty(count, np.float32), np.empty(count, np.float32)
+    one, zero = np.float32(1), np.float32(0)
+    for row in range(len(down)):
+        nearest = distance[row]
+        nearest[:] = np.inf
+        lowest[:] = np.inf
+        highest[:] = -np.inf
+        for corner in range(len(corners)):
+            x0, y0 = corners[corner, 0], corners[corner, 1]
+            after = corner + 1 if corner + 1 < len(corners) else 0
+            dx, dy = corners[after, 0] - x0, corners[after, 1] - y0
+            per_length2 = one / max(dx * dx + dy * dy, np.float32(1e-12))
+            py = down[row] - y0
+            for column in range(count):
+                px = across[column] - x0
+                along = min(max((px * dx + py * dy) * per_length2, zero), one)
+                away_x, away_y = px - along * dx, py - along * dy
+                nearest[column] = min(nearest[column], away_x * away_x + away_y * away_y)
+                turn = py * dx - px * dy
+                lowest[column] = min(lowest[column], turn)
+                highest[column] = max(highest[column], turn)
+        for column in range(count):
+            length = np.sqrt(nearest[column])
+            nearest[column] = -length if lowest[column] > zero or highest[column] < zero else length
+
+
+def mouth_region(landmarks: Landmarks, generated: Landmarks | None = None) -> NDArray[np.float32]:
     """Hull of the lips and of where an opening mouth takes them, float32 (K, 2), px: halfway to the chin. On pairs of
-    closed and wide open mouths the lower lip falls by .11 S at most, of .22 S to the chin."""
+    closed and wide open mouths the lower lip falls by .11 S at most, of .22 S to the chin. Known lips of the generated
+    face are held too."""
     lips, chin = landmarks.region("outer_lip"), landmarks.anchor("chin")
     centre = lips.mean(axis=0)
     bottom = lips[np.argmin(((lips - chin) ** 2).sum(axis=1))]
     opened = centre + 0.6 * (lips - centre) + 0.4 * (bottom - centre) + 0.5 * (chin - bottom)
-    return _hull(np.concatenate([lips, opened.astype(np.float32)]))
+    known = [] if generated is None else [generated.region("outer_lip")]
+    return _hull(np.concatenate([lips, opened.astype(np.float32), *known]))
 
 
-def face_field(landmarks: Landmarks | ArrayLike, box: CropBox) -> FaceField:
-    """Distances of every pixel of the square to outline and mouth; ValueError for landmarks without an outline."""
+def face_field(
+    landmarks: Landmarks | ArrayLike, box: CropBox, generated: Landmarks | ArrayLike | None = None
+) -> FaceField:
+    """Distances in the square to outline and mouth; ValueError for landmarks without an outline.
+
+    generated: landmarks of the generated face in frame px, where they are known."""
     marks = as_landmarks(landmarks)
-    outline, mouth = face_outline(marks), mouth_region(marks)
+    drawn = None if generated is None else as_landmarks(generated)
+    outline, mouth = face_outline(marks, drawn), mouth_region(marks, drawn)
     cells = min(box.side, GRID_CELLS)
     centres = (np.arange(cells) + 0.5) * (box.side / cells) - 0.5
     xs, ys = box.x0 + centres, box.y0 + centres
@@ -112,23 +197,62 @@ def face_field(landmarks: Landmarks | ArrayLike, box: CropBox) -> FaceField:
     (left, top), (right, bottom) = mouth.min(axis=0).tolist(), mouth.max(axis=0).tolist()
     return FaceField(
         box,
-        _to_side(signed_distance(outline, xs, ys), box.side),
-        _to_side(signed_distance(mouth, xs, ys), box.side),
+        outline,
+        signed_distance(outline, xs, ys),
+        signed_distance(mouth, xs, ys),
         max(0.0, float(gap_px)),
         (left - box.x0, top - box.y0, box.x0 + box.side - 1 - right, box.y0 + box.side - 1 - bottom),
     )
 
 
-def field_matte(field: FaceField, expansion_ratio: float, feather_px: float) -> Matte:
+def field_matte(field: FaceField, shape: MatteShape) -> Matte:
     """Matte of the square, float32 (side, side), by the closed form above; 0 on its outermost pixels."""
-    side, ramp_px = field.box.side, _ramp_px(feather_px)
-    reach = np.float32((expansion_ratio - 1) * side / 2)
-    alpha = smoothstep((reach - field.distance) / np.float32(ramp_px))
-    np.maximum(alpha, _mouth_guard(field), out=alpha)
-    left, top, right, bottom = _edge_ramps(field, ramp_px)
-    alpha *= (left * right[::-1])[None, :]
-    alpha *= (top * bottom[::-1])[:, None]
+    side, ramp_px = field.box.side, _ramp_px(shape.feather_px)
+    plain = (shape.expansion_ratio - 1) * side / 2
+    outward = shape.outward_share * shape.feather_px
+    rise = np.empty_like(field.distance_grid)
+    more_down, more_aside = plain * (shape.down_share - 1), plain * (shape.side_share - 1)
+    middle = (field.outline.mean(axis=0, dtype=np.float64) - (field.box.x0, field.box.y0) + 0.5) * (len(rise) / side)
+    _fill_rise(field.distance_grid, middle - 0.5, plain + outward, more_down, more_aside, ramp_px, rise)
+    margin = MOUTH_MARGIN_SHARE * side
+    fall_px = max(field.mouth_gap_px - margin, 1.0)
+    rim = RIM_SHARE * side
+    rooms = np.array([min(ramp_px, max(gap - rim, 1.0)) for gap in field.edge_gaps_px])
+    alpha = _to_side(rise, side)
+    _finish_matte(alpha, field.mouth_distance, np.float32(fall_px), np.float32(margin), rim, rooms)
     return alpha
+
+
+@njit(cache=True, nogil=True)
+def _fill_rise(distance, middle, reach, more_down, more_aside, ramp, rise):  # type: ignore[no-untyped-def]
+    """(reach - distance) / ramp on the grid; the reach grows by more_down and more_aside times the squared cosine of
+    the angle, seen from the outline's middle, to straight down and to either side."""
+    per_ramp, plain = np.float32(1 / ramp), np.float32(reach)
+    for row in range(len(rise)):
+        y = np.float32(row - middle[1])
+        below = np.float32(more_down) * y * y if y > 0 else np.float32(0)
+        for column in range(len(rise)):
+            x = np.float32(column - middle[0])
+            more = (below + np.float32(more_aside) * x * x) / max(x * x + y * y, np.float32(1e-6))
+            rise[row, column] = (plain + more - distance[row, column]) * per_ramp
+
+
+@njit(cache=True, nogil=True)
+def _finish_matte(alpha, mouth_px, fall_px, margin_px, rim_px, rooms_px):  # type: ignore[no-untyped-def]
+    """max(smoothstep(alpha), mouth guard) * rim ramps, in place; smoothstep is monotonic, so the larger is stepped. The
+    ramps of left, top, right and bottom begin at the rim and have risen to 1 before the mouth, within rooms_px."""
+    side, zero, one, two, three = len(alpha), np.float32(0), np.float32(1), np.float32(2), np.float32(3)
+    ramps, per_fall = np.ones((2, side), np.float32), one / fall_px
+    for edge in range(4):
+        for i in range(side):
+            t = np.float32(min(max((i - rim_px) / rooms_px[edge], 0.0), 1.0))
+            ramps[edge % 2, i if edge < 2 else side - 1 - i] *= t * t * (three - two * t)
+    for row in range(side):
+        line, mouth, ramp = alpha[row], mouth_px[row], ramps[1, row]
+        for column in range(side):
+            guard = one + (margin_px - mouth[column]) * per_fall
+            t = min(max(max(line[column], guard), zero), one)
+            line[column] = t * t * (three - two * t) * (ramp * ramps[0, column])
 
 
 def face_matte(landmarks: Landmarks | ArrayLike, box: CropBox, expansion_ratio: float, feather_px: float) -> Matte:
@@ -137,8 +261,8 @@ def face_matte(landmarks: Landmarks | ArrayLike, box: CropBox, expansion_ratio: 
     expansion_ratio >= 1: outline pushed out by (expansion_ratio - 1) S / 2. feather_px >= 0: width of the ramp; 0 gives
     an antialiased step of one pixel. Numbers out of range raise ValueError.
     """
-    check_shape_numbers(expansion_ratio, feather_px)
-    return field_matte(face_field(landmarks, box), expansion_ratio, feather_px)
+    shape = MatteShape(expansion_ratio, feather_px)
+    return field_matte(face_field(landmarks, box), shape)
 
 
 def place(matte: Matte, box: CropBox, frame_hw: tuple[int, int]) -> Matte:
@@ -158,22 +282,21 @@ def matte_limits(
     landmarks: Landmarks | ArrayLike, box: CropBox, expansion_ratio: float, feather_px: float
 ) -> tuple[str, ...]:
     """In words, what kept the matte from being what the settings ask for; empty when nothing did."""
-    check_shape_numbers(expansion_ratio, feather_px)
-    marks = as_landmarks(landmarks)
-    return field_limits(marks, face_field(marks, box), expansion_ratio, feather_px)
+    shape, marks = MatteShape(expansion_ratio, feather_px), as_landmarks(landmarks)
+    return field_limits(marks, face_field(marks, box), shape)
 
 
-def field_limits(landmarks: Landmarks, field: FaceField, expansion_ratio: float, feather_px: float) -> tuple[str, ...]:
+def field_limits(landmarks: Landmarks, field: FaceField, shape: MatteShape) -> tuple[str, ...]:
     """`matte_limits` for a field that is already there."""
-    box, outline = field.box, face_outline(landmarks)
-    reach, rim = (expansion_ratio - 1) * box.side / 2, RIM_SHARE * box.side
+    box, outline, feather_px = field.box, field.outline, shape.feather_px
+    reach, rim = shape.reach_px(box.side, max(1.0, shape.down_share, shape.side_share)), RIM_SHARE * box.side
     first, last = (box.x0 + rim, box.y0 + rim), (box.x0 + box.side - 1 - rim, box.y0 + box.side - 1 - rim)
     (low_x, low_y), (high_x, high_y) = (outline.min(axis=0) - reach).tolist(), (outline.max(axis=0) + reach).tolist()
     if low_x > last[0] or low_y > last[1] or high_x < first[0] or high_y < first[1]:
         return ("the face lies outside the generated picture: the plate is left as it is",)
     said = []
     below_chin = last[1] - float(landmarks.anchor("chin")[1])
-    if reach > below_chin:
+    if shape.reach_px(box.side, shape.down_share) > below_chin:
         where = f"{below_chin:.0f} px below" if below_chin >= 0 else f"{-below_chin:.0f} px above"
         said.append(f"feather ends {where} the chin: the generated picture stops there")
     mouth_y = float(landmarks.region("outer_lip")[:, 1].mean())
@@ -183,7 +306,7 @@ def field_limits(landmarks: Landmarks, field: FaceField, expansion_ratio: float,
             if over > 0:
                 said.append(f"matte ends {over:.0f} px inside the {name} cheek: the generated picture stops there")
     ramp_px, mouth_px = _ramp_px(feather_px), max(field.mouth_gap_px, 1.0)
-    if smoothstep(np.array((reach + field.mouth_gap_px) / ramp_px, np.float32)) < MOUTH_FLOOR:
+    if shape.reach_px(box.side) + field.mouth_gap_px < MOUTH_FLOOR_AT * ramp_px:
         said.append(f"feather of {feather_px:.0f} px is narrowed to {mouth_px:.0f} px at the mouth, which stays whole")
     for name, gap in zip(("left", "top", "right", "bottom"), field.edge_gaps_px, strict=True):
         room = gap - rim
@@ -192,6 +315,69 @@ def field_limits(landmarks: Landmarks, field: FaceField, expansion_ratio: float,
         elif room < ramp_px:
             said.append(f"feather at the {name} is narrowed to {room:.0f} px: the mouth is that close to the edge")
     return tuple(said)
+
+
+@dataclass(frozen=True, eq=False)
+class ColourRegions:
+    """Where colour may be measured in a square, and how far it is to be believed.
+
+    visible: bool (side, side), what lies inside the frame.
+    """
+
+    landmarks: Landmarks
+    field: FaceField
+    visible: Mask
+
+    @classmethod
+    def of(cls, landmarks: Landmarks | ArrayLike, box: CropBox, frame_hw: tuple[int, int]) -> ColourRegions:
+        marks = as_landmarks(landmarks)
+        return cls(marks, face_field(marks, box), visible_part(box, frame_hw))
+
+    @cached_property
+    def skin(self) -> Mask:
+        """Skin in view, bool (side, side): statistics are taken here and nowhere else."""
+        return skin_mask(self.landmarks, self.field.box, self.field) & self.visible
+
+    @cached_property
+    def trust(self) -> NDArray[np.float32]:
+        """How far each of 41 x 41 cells (fewer in squares under 164 px) is to be believed, float32 0..1: 0 in the
+        mouth, open or closed, rising to 1 at .17 S from it, since the skin around it folds; 0 out of view and in the
+        outermost cells, which hold original pixels."""
+        side = self.field.box.side
+        cells = min(TRUST_CELLS, max(4, side // 4))
+        small = (cells, cells)
+        mouth = cv2.resize(self.field.mouth_grid, small, interpolation=cv2.INTER_LINEAR)
+        trust = np.clip((mouth / np.float32(side) - MOUTH_MARGIN_SHARE) / MOVING_SHARE, 0, 1).astype(np.float32)
+        trust[0] = trust[-1] = trust[:, 0] = trust[:, -1] = 0
+        if not self.visible.all():
+            edges = np.arange(cells) * side // cells
+            whole = np.minimum.reduceat(np.minimum.reduceat(self.visible, edges, axis=0), edges, axis=1)
+            # A cell beside one that is out of view has a gradient made up of padding.
+            trust *= cv2.erode(whole.astype(np.uint8), np.ones((3, 3), np.uint8))
+        return trust
+
+    @property
+    def mouth_rise(self) -> tuple[NDArray[np.float32], np.float32]:
+        """Signed distance to the mouth, float32 (side, side), px, and 1 over the margin of .02 S around it in which it
+        still counts as mouth."""
+        return self.field.mouth_distance, np.float32(1 / (MOUTH_MARGIN_SHARE * self.field.box.side))
+
+    def black_below(self, cells: NDArray[np.float32]) -> float:
+        """Brightness, in levels, below which a mouth's pixel is no skin: .4 of the mean over trusted cells of the face.
+
+        cells: float32 (n, n, 3), means of a picture over the cells of `trust`."""
+        size = (len(cells), len(cells))
+        distance = cv2.resize(self.field.distance_grid, size, interpolation=cv2.INTER_LINEAR)
+        weight = self.trust * (distance < 0)
+        grey = cv2.transform(cells, np.array([[0.114, 0.587, 0.299]], np.float32))
+        return max(1.0, BLACK_SHARE * float((weight * grey).sum()) / max(float(weight.sum()), 1.0))
+
+
+def visible_part(box: CropBox, frame_hw: tuple[int, int]) -> Mask:
+    """What of the square lies inside the frame, bool (side, side)."""
+    visible = np.zeros((box.side, box.side), bool)
+    visible[box_part(box, *box.inside(frame_hw))] = True
+    return visible
 
 
 def skin_mask(landmarks: Landmarks | ArrayLike, box: CropBox, field: FaceField | None = None) -> Mask:
@@ -245,25 +431,12 @@ def _ramp_px(feather_px: float) -> float:
     return float(np.hypot(feather_px, 1.0))
 
 
-def _mouth_guard(field: FaceField) -> NDArray[np.float32]:
-    margin = MOUTH_MARGIN_SHARE * field.box.side
-    fall_px = max(field.mouth_gap_px - margin, 1.0)
-    return smoothstep((np.float32(fall_px + margin) - field.mouth_distance) / np.float32(fall_px))
-
-
-def _edge_ramps(field: FaceField, ramp_px: float) -> list[NDArray[np.float32]]:
-    """Left, top, right and bottom ramp, (side,), counted from their own edge; each has risen to 1 before the mouth."""
-    inward = np.arange(field.box.side, dtype=np.float32) - np.float32(RIM_SHARE * field.box.side)
-    rooms = [max(gap - RIM_SHARE * field.box.side, 1.0) for gap in field.edge_gaps_px]
-    return [smoothstep(inward / np.float32(min(ramp_px, room))) for room in rooms]
-
-
 def _crossings(outline: NDArray[np.float32], y: float) -> tuple[float, float] | None:
     """Leftmost and rightmost x at which the outline crosses the row y."""
-    after = np.roll(outline, -1, axis=0)
-    crossing = (outline[:, 1] - y) * (after[:, 1] - y) < 0
-    if not crossing.any():
-        return None
-    a, b = outline[crossing].astype(float), after[crossing].astype(float)
-    xs = a[:, 0] + (y - a[:, 1]) / (b[:, 1] - a[:, 1]) * (b[:, 0] - a[:, 0])
-    return float(xs.min()), float(xs.max())
+    corners = outline.tolist()
+    crossed = [
+        x0 + (y - y0) / (y1 - y0) * (x1 - x0)
+        for (x0, y0), (x1, y1) in zip(corners, corners[1:] + corners[:1], strict=True)
+        if (y0 - y) * (y1 - y) < 0
+    ]
+    return (min(crossed), max(crossed)) if crossed else None

@@ -19,11 +19,22 @@ def smooth_landmarks(points: NDArray[np.floating], sigma_frames: float = 1.2) ->
     if not np.isfinite(points).all():
         bad = np.flatnonzero(~np.isfinite(points).all(axis=(1, 2)))
         raise ValueError(f"points must be finite; got NaN or infinity in {len(bad)} frames, the first is {bad[0]}")
+    return smooth_values(points, sigma_frames).astype(np.float32)
+
+
+def smooth_values(values: NDArray[np.floating], sigma_frames: float) -> NDArray[np.float64]:
+    """Values of consecutive frames under a zero-phase Gaussian along the first axis, float64, the shape of values.
+
+    The ends are reflected and the kernel sums to 1. ValueError for no frames and a sigma that is negative or NaN.
+    """
+    values = np.asarray(values, np.float64)
+    count = len(values)
+    if count == 0:
+        raise ValueError("there must be at least one frame to smooth; got none")
     if not (np.isfinite(sigma_frames) and sigma_frames >= 0):
         raise ValueError(f"sigma_frames must be a finite number of at least 0; got {sigma_frames}")
-    count = len(points)
     if sigma_frames == 0 or count == 1:
-        return points.astype(np.float32)
+        return values.copy()
     radius = int(np.ceil(4 * sigma_frames))
     offsets = np.arange(-radius, radius + 1)
     kernel = np.exp(-0.5 * (offsets / sigma_frames) ** 2)
@@ -31,7 +42,7 @@ def smooth_landmarks(points: NDArray[np.floating], sigma_frames: float = 1.2) ->
     # Reflected about the first and last frame, as often as the kernel is longer than the clip.
     frames = (np.arange(count)[:, None] + offsets) % (2 * count - 2)
     frames = np.minimum(frames, 2 * count - 2 - frames)
-    smoothed = np.zeros(points.shape, np.float64)
+    smoothed = np.zeros(values.shape, np.float64)
     for column, weight in enumerate(kernel):
-        smoothed += weight * points[frames[:, column]]
-    return smoothed.astype(np.float32)
+        smoothed += weight * values[frames[:, column]]
+    return smoothed

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import cv2
 import numpy as np
@@ -43,6 +43,18 @@ def check_frame(frame: object, name: str) -> Frame:
     if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3 or 0 in frame.shape:
         raise ValueError(f"{name} must be uint8 (H, W, 3), BGR; got {frame.dtype} {frame.shape}")
     return frame
+
+
+def compact(array: NDArray[Any]) -> NDArray[Any]:
+    """The array, contiguous and writable (a copy unless it is): compiled kernels know one layout only, and would be
+    compiled again, for seconds, for each further one."""
+    return array if array.flags.c_contiguous and array.flags.writeable else np.array(array, order="C")
+
+
+def check_square(frame: Frame, name: str) -> None:
+    """ValueError unless the frame is as wide as it is high."""
+    if frame.shape[0] != frame.shape[1]:
+        raise ValueError(f"{name} must be square; got {frame.shape[1]} x {frame.shape[0]} px")
 
 
 @dataclass(frozen=True, eq=False)
@@ -198,8 +210,7 @@ class CropBox:
 
     def resize(self, generated: Frame) -> Frame:
         """A generated square at the size of this box, bicubic; raises ValueError if it is not square."""
-        if generated.shape[0] != generated.shape[1]:
-            raise ValueError(f"generated must be square; got {generated.shape[1]} x {generated.shape[0]} px")
+        check_square(generated, "generated")
         if generated.shape[0] == self.side:
             return generated
         resized = cv2.resize(generated, (self.side, self.side), interpolation=cv2.INTER_CUBIC)

@@ -14,8 +14,10 @@ def test_defaults_and_ranges_are_the_documented_ones() -> None:
     chosen = BlendSettings()
     assert (chosen.expansion_ratio, chosen.feather_amount) == (1.15, 30)
     assert (chosen.feather_unit, chosen.compositor, chosen.colour, chosen.colour_amount) == (
-        "adaptive", "alpha", "mean_std", 1.0,
+        "adaptive", "alpha", "membrane", 1.0,
     )  # fmt: skip
+    assert (chosen.registration, chosen.use_parsing) == ("on", "on")
+    assert (chosen.outward_share, chosen.down_share, chosen.side_share) == (0, 1.5, 1)
     assert [(c.minimum, c.maximum, c.step) for c in list(CONTROLS.values())[:2]] == [(1.0, 1.3, 0.01), (0, 60, 1)]
 
 
@@ -61,8 +63,9 @@ def test_written_numbers_are_numbers_and_round_trip() -> None:
         ({"feather_amount": None}, "feather_amount must be between 0 and 60; got None"),
         ({"feather_amount": [1, 2]}, "feather_amount must be between 0 and 60; got [1, 2]"),
         ({"colour": "histogramm"},
-         "colour must be one of none, mean_std, histogram; got 'histogramm'; did you mean histogram?"),
-        ({"compositor": 3}, "compositor must be one of alpha, hard; got 3"),
+         "colour must be one of membrane, covariance, mean_std, histogram, none; "
+         "got 'histogramm'; did you mean histogram?"),
+        ({"compositor": 3}, "compositor must be one of alpha, poisson, multiband, hard; got 3"),
         ({"expansion": 1.1}, "expansion is not a setting; did you mean expansion_ratio?"),
         ({"color": "none"}, "color is not a setting; did you mean colour?"),
         ({"colour_amount": 2, "featherAmount": 3},
