@@ -84,7 +84,8 @@ class Performance:
 class Shot:
     """What stands at one output frame before the blend.
 
-    generated is None where the plate stays as it is; reason says why.
+    generated is None where the plate stays as it is; reason says why. opacity: of the blend, below 1 where it
+    ramps towards a silence.
     """
 
     cut: Cut
@@ -94,6 +95,7 @@ class Shot:
     landmarks: Landmarks
     generated: Frame | None
     reason: str = ""
+    opacity: float = 1.0
 
 
 class CoreClipsProcessor:
@@ -211,7 +213,8 @@ class CoreClipsProcessor:
             drawn.setflags(write=False)  # it is shared by all who ask for this frame
             return drawn
 
-        return Shot(cut, number, plate, box, marks, self._generated.get((performance.key, index), draw))
+        generated = self._generated.get((performance.key, index), draw)
+        return Shot(cut, number, plate, box, marks, generated, opacity=performance.edits.opacity(index))
 
     def generate_frame(self, performance: Performance, index: int) -> Frame:
         """The plain fallback: the generated square pasted over the plate, unblended. uint8 (H, W, 3)."""
@@ -234,7 +237,7 @@ class CoreClipsProcessor:
                 shot.plate, untouched, (shot.reason,), shot.box, settings.feather_px(shot.box.side), crop
             )
         blender = self._blender.get((settings, threading.get_ident()), lambda: Blender(settings))
-        return blender.blend(shot.plate, shot.generated, shot.box, shot.landmarks)
+        return blender.blend(shot.plate, shot.generated, shot.box, shot.landmarks, opacity=shot.opacity)
 
     def generate_video(
         self,

@@ -9,6 +9,8 @@ from clips.errors import ClipError
 from clips.timeline import FPS, FrameRange, ping_pong
 from clips.vad import SampleRange
 
+RAMP_FRAMES = 3
+
 
 @dataclass(frozen=True)
 class Source:
@@ -58,6 +60,15 @@ class EditList:
     @property
     def frames(self) -> int:
         return self.cuts[-1].place.stop
+
+    def opacity(self, index: int) -> float:
+        """Opacity of the blend at output frame `index`: 1, or a ramp over the RAMP_FRAMES driven frames beside a
+        silence, so that nothing pops where the blend begins and ends."""
+        for away in range(1, RAMP_FRAMES + 1):
+            beside = [i for i in (index - away, index + away) if 0 <= i < self.frames]
+            if not all(self.at(i).driven for i in beside):
+                return away / (RAMP_FRAMES + 1)
+        return 1.0
 
     def at(self, index: int) -> Cut:
         """The cut that holds output frame `index`; ValueError outside 0 .. frames - 1."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
@@ -23,6 +23,10 @@ from studio.sessions import Sessions
 HERE = Path(__file__).parent
 FIRST_MODEL = "LS1"
 FIRST_BASE = "05,20s talk evening"
+MORE_SETTINGS = ("colour_amount", "registration", "outward_share", "down_share", "side_share")
+LEFT_OUT = ("use_parsing",)
+"""Core clips have no parsing masks: on this page the switch would do nothing."""
+MAIN_SETTINGS = tuple(c.name for c in BlendSettings.controls() if c.name not in (*MORE_SETTINGS, *LEFT_OUT))
 
 Parameters = ParamSpec("Parameters")
 Returned = TypeVar("Returned")
@@ -69,7 +73,9 @@ def build_page(sessions: Sessions, renders: Renders) -> gr.Blocks:
                 with gr.Row(elem_classes="sl-pair"):
                     model = gr.Dropdown(models, value=model_name, label="Model", elem_id="sl-model")
                     base = gr.Dropdown(bases, value=first_base, label="Base", elem_id="sl-base")
-                controls = _settings_controls()
+                controls = _settings_controls(MAIN_SETTINGS)
+                with gr.Accordion("More", open=False, elem_id="sl-more"):
+                    controls |= _settings_controls(MORE_SETTINGS)
                 preset = gr.Dropdown(
                     preset_names(sessions.workspace), value="default", label="Preset", elem_id="sl-preset"
                 )
@@ -104,7 +110,7 @@ def build_page(sessions: Sessions, renders: Renders) -> gr.Blocks:
             api_visibility="private",
         )
         preset.input(
-            _explained(lambda name: list(load_preset(name, sessions.workspace).model_dump().values())),
+            _explained(lambda name: _values(load_preset(name, sessions.workspace), list(controls))),
             preset,
             list(controls.values()),
             show_progress="hidden",
@@ -130,14 +136,19 @@ def build_page(sessions: Sessions, renders: Renders) -> gr.Blocks:
     return page
 
 
-def _settings_controls() -> dict[str, gr.Slider | gr.Radio]:
-    """One Gradio control per declared setting."""
-    made: dict[str, gr.Slider | gr.Radio] = {}
-    for control in BlendSettings.controls():
+def _settings_controls(names: Sequence[str]) -> dict[str, gr.Slider | gr.Radio | gr.Dropdown]:
+    """One Gradio control per named setting; many choices become a list."""
+    made: dict[str, gr.Slider | gr.Radio | gr.Dropdown] = {}
+    for control in (control for control in BlendSettings.controls() if control.name in names):
         if control.kind == "slider":
             made[control.name] = gr.Slider(
                 control.minimum, control.maximum, value=control.default, step=control.step,
                 label=control.label, info=control.help, elem_id=f"sl-{control.name}", buttons=["reset"],
+            )  # fmt: skip
+        elif len(control.choices) > 3:
+            made[control.name] = gr.Dropdown(
+                list(control.choices), value=control.default, label=control.label, info=control.help,
+                elem_id=f"sl-{control.name}", elem_classes="sl-line",
             )  # fmt: skip
         else:
             made[control.name] = gr.Radio(
@@ -145,6 +156,10 @@ def _settings_controls() -> dict[str, gr.Slider | gr.Radio]:
                 elem_id=f"sl-{control.name}",
             )  # fmt: skip
     return made
+
+
+def _values(settings: BlendSettings, names: Sequence[str]) -> list[object]:
+    return [getattr(settings, name) for name in names]
 
 
 def _opener(sessions: Sessions) -> Callable[[str | None, str | None, str | None], tuple[Any, Any, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -10,6 +11,7 @@ from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.responses import FileResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
 
+from blending import warm_up
 from clips.errors import ClipError
 from models.errors import ModelError
 from studio.layout import build_page, page_head, page_style, page_theme
@@ -46,6 +48,7 @@ def build_app(workspace: Path, *, device: str = "auto") -> FastAPI:
         return FileResponse(path, media_type="video/mp4", filename=path.name if download else None)
 
     app.mount("/studio/static", StaticFiles(directory=STATIC), name="studio-static")
+    threading.Thread(target=warm_up, name="warm-up", daemon=True).start()
     page = build_page(sessions, renders)
     page.queue(default_concurrency_limit=4, max_size=32)
     return gr.mount_gradio_app(
