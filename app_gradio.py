@@ -5,18 +5,17 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from pathlib import Path
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 
 def main() -> int:
-    from clips.library import default_workspace
+    from clips.library import default_workspace, workspace_folder
 
     parser = argparse.ArgumentParser(prog="app_gradio.py", description="Start the Seamline studio.")
     parser.add_argument(
-        "--workspace", type=Path, default=default_workspace(), help="where renders and your own clips are"
+        "--workspace", type=workspace_folder, default=default_workspace(), help="where renders and your own clips are"
     )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")
     parser.add_argument("--port", type=int, default=7860)
@@ -42,7 +41,9 @@ def main() -> int:
         print(f"error: {e}", file=sys.stderr)
         return 2
     except (OSError, OverflowError) as e:
-        print(f"error: cannot listen on {args.host}:{args.port} ({e}); choose another --port", file=sys.stderr)
+        print(
+            f"error: cannot listen on {args.host}:{args.port} ({e}); choose another --port or --host", file=sys.stderr
+        )
         return 2
     print(f"Seamline is at http://{args.host}:{args.port}", flush=True)
     uvicorn.run(app, host=args.host, port=args.port, log_level="warning", timeout_graceful_shutdown=2)

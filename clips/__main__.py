@@ -11,7 +11,7 @@ from pathlib import Path
 from blending import BlendSettings
 from clips.core_clips_processor import AUTOMATIC, CoreClipsProcessor
 from clips.errors import ClipError
-from clips.library import default_workspace
+from clips.library import default_workspace, workspace_folder
 from clips.presets import change_settings, load_preset
 from clips.vad import VAD_METHODS
 
@@ -41,7 +41,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     render.add_argument(
         "--workspace",
-        type=Path,
+        type=workspace_folder,
         default=default_workspace(),
         help="a SyncTalk_2D folder (default: SEAMLINE_WORKSPACE or ./workspace)",
     )

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clips.errors import ClipError
-from clips.ffmpeg import READ_LOCAL_FILES_ONLY, atomic_file, check_source, error_tail, ffmpeg_exe, input_url
+from clips.ffmpeg import READ_LOCAL_FILES_ONLY, atomic_file, check_source, ffmpeg_exe, input_url
 
 SAMPLE_RATE = 16000
 """Hz: what the audio encoder, the VAD and the timeline count in."""
@@ -42,7 +42,7 @@ def load_audio(path: Path | str) -> NDArray[np.float32]:
         raise ClipError(f"expected a file with sound; {path.name} has no sound track; choose another file")
     if said.returncode != 0:
         raise ClipError(
-            f"expected a sound or video file; {path.name} cannot be read ({error_tail(stderr, 2)}); "
+            f"expected a sound or video file; {path.name} cannot be read; "
             "it may be cut off or of another kind: export it again as wav, mp3 or m4a"
         )
     samples = np.frombuffer(said.stdout, "<f4").astype(np.float32)

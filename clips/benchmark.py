@@ -19,7 +19,7 @@ import numpy as np
 from blending import BlendSettings, match_color_histogram, seam_score
 from blending.types import Frame, Matte
 from clips.core_clips_processor import CoreClipsProcessor, Shot
-from clips.library import SAMPLE_SPEECH, default_workspace
+from clips.library import SAMPLE_SPEECH, default_workspace, workspace_folder
 
 
 def documented_pipeline(shot: Shot) -> Frame:
@@ -49,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--model", default="LS1")
     parser.add_argument("--clip", default="05,20s talk evening")
     parser.add_argument("--audio", type=Path, default=SAMPLE_SPEECH)
-    parser.add_argument("--workspace", type=Path, default=default_workspace())
+    parser.add_argument("--workspace", type=workspace_folder, default=default_workspace())
     args = parser.parse_args(argv)
     processor = CoreClipsProcessor(args.model, workspace=args.workspace)
     performance = processor.prepare(args.audio, args.clip)

@@ -41,7 +41,7 @@ MAX_SOUND_S = 3600
 Value = TypeVar("Value")
 
 
-class _Recent(Generic[Value]):
+class Recent(Generic[Value]):
     """The last few values by key, within a number of entries; safe to use from several threads."""
 
     def __init__(self, entries: int) -> None:
@@ -126,8 +126,8 @@ class CoreClipsProcessor:
         self._frames: dict[str, ClipFrames] = {}
         self._landmarks: dict[str, tuple[ClipLandmarks, ClipLandmarks]] = {}
         self._lock = threading.Lock()
-        self._generated = _Recent[Frame](GENERATED_CACHE_BYTES // (3 * (self.model.size + 8) ** 2))
-        self._blender = _Recent[Blender](4)
+        self._generated = Recent[Frame](GENERATED_CACHE_BYTES // (3 * (self.model.size + 8) ** 2))
+        self._blender = Recent[Blender](4)
 
     def prepare(self, audio: Path | str | NDArray[np.float32], base: str = AUTOMATIC) -> Performance:
         """Lay a sound (a file, or mono 16 kHz float samples) over the clips.
@@ -168,10 +168,21 @@ class CoreClipsProcessor:
     def _automatic_clips(self) -> tuple[Sequence[CoreClip], tuple[str, ...]]:
         """Clips that can be cut together: those of one size, in the light of the silence clip (of the first clip
         when there is none)."""
-        everything = list(self.clips.values())
+        everything, unusable = [], []
+        for clip in self.clips.values():
+            try:
+                clip.landmarks()
+                everything.append(clip)
+            except ClipError as e:
+                unusable.append((clip.name, e))
+        if not everything:
+            raise unusable[0][1]
         lead = everything[0]
         fitting = [clip for clip in everything if clip.landmarks().size_wh == lead.landmarks().size_wh]
-        notes = _left_out(set(everything) - set(fitting), "frame size", lead)
+        notes: tuple[str, ...] = ()
+        if unusable:
+            notes = (f"left out, since they have no landmarks: {'; '.join(name for name, _ in unusable)}",)
+        notes += _left_out(set(everything) - set(fitting), "frame size", lead)
         same_size, fitting = fitting, [clip for clip in fitting if clip.matches_light_of(lead)]
         notes += _left_out(set(same_size) - set(fitting), "light", lead)
         if lead.kind != "silence":

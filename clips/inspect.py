@@ -18,7 +18,7 @@ from clips.core_clips_processor import CoreClipsProcessor, Performance
 from clips.errors import ClipError
 from clips.ffmpeg import atomic_file
 from clips.landmarks import LANDMARK_DETECTORS
-from clips.library import SAMPLE_SPEECH, ClipLibrary, CoreClip, default_workspace
+from clips.library import SAMPLE_SPEECH, ClipLibrary, CoreClip, default_workspace, workspace_folder
 from clips.preprocess import DETECTOR, MAX_JITTER_PCT
 from clips.sheet import blend_sheet, blend_strip
 from clips.timeline import FPS
@@ -270,7 +270,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--strip", action="store_true", help="only plate, hard paste, blend and matte in a row")
     parser.add_argument("--stats", action="store_true", help="print jaw width, face height, ratio and jitter instead")
     parser.add_argument(
-        "--workspace", type=Path, help="a SyncTalk_2D folder (default: SEAMLINE_WORKSPACE or ./workspace)"
+        "--workspace", type=workspace_folder, help="a SyncTalk_2D folder (default: SEAMLINE_WORKSPACE or ./workspace)"
     )
     return parser
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import difflib
 import hashlib
 import os
@@ -42,6 +43,15 @@ def default_workspace() -> Path:
     return Path(os.environ.get("SEAMLINE_WORKSPACE") or "workspace")
 
 
+def workspace_folder(text: str) -> Path:
+    """For command lines: a folder that is there; argparse shows what is wrong with another one."""
+    path = Path(text)
+    if not path.is_dir():
+        what = "is a file" if path.exists() else "does not exist"
+        raise argparse.ArgumentTypeError(f"expected a folder; {text} {what}; create the folder first")
+    return path
+
+
 def clip_kind(name: str) -> Kind | None:
     """What a clip is for: "silence" in its name, else "talk", in any case; None when neither is: it is ignored."""
     lowered = name.lower()
@@ -79,12 +89,18 @@ class CoreClip:
         """Random access to the frames at 25 fps."""
         return ClipFrames(self.path, fps=FPS, cache_bytes=cache_bytes)
 
+    @property
+    def _preprocess(self) -> str:
+        """The command that makes this clip's landmarks."""
+        own = "" if self.path.parent.parent == BUNDLED else f' --workspace "{self.landmarks_path.parents[2]}"'
+        return f'python preprocess_core_clips.py --model "{self.model}" --clip "{self.name}"{own}'
+
     def landmarks(self) -> ClipLandmarks:
         """Landmarks as preprocessing found them, one per frame, not smoothed. Remembered until a file changes.
 
         ClipError when they are missing, damaged or made from another content of the clip.
         """
-        cure = f'run `python preprocess_core_clips.py --model "{self.model}" --clip "{self.name}"`'
+        cure = f"run `{self._preprocess}`, or remove the clip"
         if not self.landmarks_path.is_file():
             raise ClipError(f"expected landmarks of the clip {self.name!r} of {self.model}; there are none; {cure}")
         landmarks = _landmarks(self.landmarks_path, self.landmarks_path.stat().st_mtime_ns)
@@ -101,7 +117,7 @@ class CoreClip:
             missing = self if mine is None else other
             raise ClipError(
                 f"expected the measured light of the clip {missing.name!r}; its landmarks hold none; "
-                f'run `python preprocess_core_clips.py --model "{missing.model}" --clip "{missing.name}" --force`'
+                f"run `{missing._preprocess} --force`"
             )
         return appearance_distance(mine, theirs)
 

@@ -7,13 +7,12 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from pathlib import Path
 
 import numpy as np
 
 from clips.errors import ClipError
 from clips.landmarks import LANDMARK_DETECTORS, ClipLandmarks, FaceDetector, detect_landmarks, write_lms
-from clips.library import ClipLibrary, CoreClip, measure_appearance
+from clips.library import ClipLibrary, CoreClip, measure_appearance, workspace_folder
 from clips.timeline import FPS
 from clips.video import probe, read_frames
 
@@ -240,7 +239,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--force", action="store_true", help="process again what is up to date")
     parser.add_argument("--verify", action="store_true", help="print a table of how fit each clip is; 1 if one fails")
     parser.add_argument(
-        "--workspace", type=Path, help="folder with core_clips/ (default: SEAMLINE_WORKSPACE or ./workspace)"
+        "--workspace",
+        type=workspace_folder,
+        help="folder with core_clips/ (default: SEAMLINE_WORKSPACE or ./workspace)",
     )
     parser.add_argument(
         "--write-lms", action="store_true",

@@ -29,20 +29,19 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     try:
         loaded = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError, zipfile.BadZipFile) as e:
-        reason = str(e).strip().splitlines()[0] if str(e).strip() else type(e).__name__
         raise ModelError(
-            f"{path.name} is not a checkpoint of plain weights, or it is truncated ({reason[:160]}); "
-            "expected a state dict saved with torch.save"
+            f"{_shown(path)} is not a checkpoint of plain weights, or it is truncated; expected a state dict saved "
+            "with torch.save: copy it again, or choose an earlier one"
         ) from e
     if not isinstance(loaded, Mapping) or not loaded or not all(isinstance(v, Tensor) for v in loaded.values()):
         raise ModelError(
-            f"{path.name} must hold a plain state dict (names to tensors), as SyncTalk_2D saves it; "
+            f"{_shown(path)} must hold a plain state dict (names to tensors), as SyncTalk_2D saves it; "
             f"got {type(loaded).__name__}"
         )
     for key, value in loaded.items():
         if value.is_floating_point() and not torch.isfinite(value).all():
             raise ModelError(
-                f"{path.name}: weights of {key} are not finite; the training run diverged, use an earlier one"
+                f"{_shown(path)}: weights of {key} are not finite; the training run diverged, use an earlier one"
             )
     return {str(key): value for key, value in loaded.items()}
 
@@ -56,8 +55,8 @@ def load_unet(path: Path, mode: str, *, size: int = FORMAT_SIZE) -> UNet:
     if mode not in AUDIO_SHAPES:
         raise ModelError(f"mode must be one of {sorted(AUDIO_SHAPES)}; got {mode!r}")
     weights = read_state_dict(path)
-    network = UNet(mode, channels=_unet_plan(weights, path.name, mode), size=size)
-    _fill(network, weights, f"{path.name} as a {mode} U-Net")
+    network = UNet(mode, channels=_unet_plan(weights, _shown(path), mode), size=size)
+    _fill(network, weights, f"{_shown(path)} as a {mode} U-Net")
     return network.eval()
 
 
@@ -70,10 +69,10 @@ def load_audio_encoder(path: Path) -> AudioEncoder:
     stages = [weights.get(f"{ENCODER_PREFIX}{i}.conv_block.0.weight") for i in (0, 3, 6, 9)]
     if any(stage is None or stage.ndim != 4 for stage in stages):
         raise ModelError(
-            f"{path.name} is not an AVE audio encoder: it lacks {ENCODER_PREFIX}0/3/6/9.conv_block.0.weight"
+            f"{_shown(path)} is not an AVE audio encoder: it lacks {ENCODER_PREFIX}0/3/6/9.conv_block.0.weight"
         )
     encoder = AudioEncoder([len(stage) for stage in stages if stage is not None])
-    _fill(encoder, weights, f"{path.name} as an audio encoder")
+    _fill(encoder, weights, f"{_shown(path)} as an audio encoder")
     return encoder.eval()
 
 
@@ -91,6 +90,11 @@ def latest_checkpoint(folder: Path) -> Path | None:
     """The N.pth with the largest N; files with other names are ignored."""
     numbered = [(int(p.stem), p) for p in folder.glob("*.pth") if p.stem.isascii() and p.stem.isdigit()]
     return max(numbered)[1] if numbered else None
+
+
+def _shown(path: Path) -> str:
+    """File with its folder, which is the model's name."""
+    return f"{path.parent.name}/{path.name}"
 
 
 def _unet_plan(weights: Mapping[str, Tensor], name: str, mode: str) -> list[int]:
@@ -122,7 +126,7 @@ def _fill(network: nn.Module, weights: Mapping[str, Tensor], what: str) -> None:
             for keys, label in ((missing, "missing"), (surplus, "too many"))
             if keys
         ]
-        raise ModelError(f"cannot load {what}: " + "; ".join(parts))
+        raise ModelError(f"cannot load {what}: {'; '.join(parts)}; it was made by another network")
     for key, value in expected.items():
         if weights[key].shape != value.shape:
             raise ModelError(

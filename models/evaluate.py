@@ -23,7 +23,7 @@ from blending.types import CropBox, Frame, Landmarks
 from clips.audio import load_audio
 from clips.errors import ClipError
 from clips.landmarks import FaceMeshDetector, detect_landmarks
-from clips.library import default_workspace
+from clips.library import default_workspace, workspace_folder
 from clips.timeline import ping_pong
 from clips.video import read_frames
 from models.errors import ModelError
@@ -133,7 +133,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--holdout", type=float, default=0.12, help="share at the end, for footage the card does not know"
     )
     parser.add_argument("--sheet", type=Path, help="write sample crops: plate over drawn")
-    parser.add_argument("--workspace", type=Path, default=default_workspace())
+    parser.add_argument("--workspace", type=workspace_folder, default=default_workspace())
     parser.add_argument(
         "--write-card", metavar="ENTRY", help="keep the pooled figures in the model's card under this name"
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,11 @@ class ModelFiles:
     name: str
     checkpoint: Path
     encoder: Path | None
-    card: dict[str, Any]
+
+    @cached_property
+    def card(self) -> dict[str, Any]:
+        """Entries of card.yaml beside the checkpoint, {} without one; ModelError when it cannot be read."""
+        return _read_card(self.checkpoint.parent)
 
 
 def list_models(workspace: Path | None = None) -> dict[str, ModelFiles]:
@@ -75,9 +80,7 @@ def list_models(workspace: Path | None = None) -> dict[str, ModelFiles]:
         for folder in sorted(p for p in root.iterdir() if p.is_dir()):
             checkpoint = latest_checkpoint(folder)
             if checkpoint is not None:
-                found[folder.name] = ModelFiles(
-                    folder.name, checkpoint, _find_encoder(folder, space), _read_card(folder)
-                )
+                found[folder.name] = ModelFiles(folder.name, checkpoint, _find_encoder(folder, space))
     return found
 
 
@@ -95,7 +98,7 @@ def _read_card(folder: Path) -> dict[str, Any]:
     try:
         card = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as e:
-        raise ModelError(f"model card {path} cannot be read as YAML ({e}); mend or remove it") from e
+        raise ModelError(f"model card {path} cannot be read as YAML; mend or remove it") from e
     if not isinstance(card, dict):
         raise ModelError(f"model card {path} must be a mapping; got {type(card).__name__}")
     return card

@@ -35,7 +35,7 @@ from blending.types import Landmarks
 from clips.audio import load_audio
 from clips.errors import ClipError
 from clips.landmarks import ClipLandmarks, detect_landmarks
-from clips.library import ClipLibrary
+from clips.library import ClipLibrary, default_workspace
 from clips.video import read_frames
 from models.audio_features import FEATURE_WIDTHS, WINDOW_STEPS, AudioEncoder, encode_mel, mel_window, window_count
 from models.checkpoint import save_state_dict
@@ -402,7 +402,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="videos at 25 fps; sound from NAME.wav beside, else the video's own",
     )
     parser.add_argument("--name", required=True, help="name of the model; its folder is WORKSPACE/checkpoint/NAME")
-    parser.add_argument("--workspace", type=Path, default=Path("workspace"))
+    parser.add_argument("--workspace", type=Path, default=default_workspace())
     parser.add_argument(
         "--size", type=int, default=160, help="side of the network's picture in px, a multiple of 32 (default 160)"
     )
@@ -427,7 +427,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
     try:
         train(args)
-    except (ModelError, ClipError, ValueError) as e:
+    except (ModelError, ClipError, ValueError, OSError) as e:
         print(f"error: {e}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

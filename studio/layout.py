@@ -22,6 +22,7 @@ from studio.sessions import Sessions
 
 HERE = Path(__file__).parent
 FIRST_MODEL = "LS1"
+CANCELLED = "Cancelled; nothing was written."
 FIRST_BASE = "05,20s talk evening"
 MORE_SETTINGS = ("colour_amount", "registration", "outward_share", "down_share", "side_share")
 LEFT_OUT = ("use_parsing",)
@@ -71,17 +72,21 @@ def build_page(sessions: Sessions, renders: Renders) -> gr.Blocks:
                     elem_id="sl-audio", editable=False, buttons=[],
                 )  # fmt: skip
                 with gr.Row(elem_classes="sl-pair"):
-                    model = gr.Dropdown(models, value=model_name, label="Model", elem_id="sl-model")
-                    base = gr.Dropdown(bases, value=first_base, label="Base", elem_id="sl-base")
+                    model = gr.Dropdown(models, value=model_name, label="Model", elem_id="sl-model", filterable=False)
+                    base = gr.Dropdown(bases, value=first_base, label="Base", elem_id="sl-base", filterable=False)
                 controls = _settings_controls(MAIN_SETTINGS)
                 with gr.Accordion("More", open=False, elem_id="sl-more"):
                     controls |= _settings_controls(MORE_SETTINGS)
                 preset = gr.Dropdown(
-                    preset_names(sessions.workspace), value="default", label="Preset", elem_id="sl-preset"
+                    preset_names(sessions.workspace),
+                    value="default",
+                    label="Preset",
+                    elem_id="sl-preset",
+                    filterable=False,
                 )
                 with gr.Row(elem_classes="sl-pair"):
                     render = gr.Button("Render test video", variant="primary", elem_id="sl-render")
-                    cancel = gr.Button("Cancel", elem_id="sl-cancel", interactive=False)
+                    cancel = gr.Button("Cancel", elem_id="sl-cancel")
                 progress = gr.HTML(_progress_bar(None), elem_id="sl-progress")
             with gr.Column(elem_id="sl-centre"):
                 gr.HTML((HERE / "static" / "viewer.html").read_text(encoding="utf-8"), elem_id="sl-viewer")
@@ -91,15 +96,16 @@ def build_page(sessions: Sessions, renders: Renders) -> gr.Blocks:
 
         opening: dict[str, Any] = {
             "fn": _explained(_opener(sessions)),
-            "inputs": [audio, model, base],
+            "inputs": [audio, model, base, session, frame],
             "outputs": [session, frame, base],
             "js": "(...values) => { window.seamline.opening(); return values; }",
             "show_progress": "hidden",
             "trigger_mode": "always_last",
             "api_visibility": "private",
         }
-        opened = gr.on([page.load, audio.change, model.input, base.input], **opening)
-        opened.failure(fn=None, js="() => window.seamline.refused()", queue=False, api_visibility="private")
+        opened = gr.on([page.load, audio.change, model.select, base.select], **opening)
+        for answered in (opened.success, opened.failure):
+            answered(fn=None, js="() => window.seamline.opened()", queue=False, api_visibility="private")
         shown = [session, frame, *controls.values()]
         gr.on(
             [control.change for control in shown],
@@ -109,7 +115,7 @@ def build_page(sessions: Sessions, renders: Renders) -> gr.Blocks:
             queue=False,
             api_visibility="private",
         )
-        preset.input(
+        preset.select(
             _explained(lambda name: _values(load_preset(name, sessions.workspace), list(controls))),
             preset,
             list(controls.values()),
@@ -118,16 +124,16 @@ def build_page(sessions: Sessions, renders: Renders) -> gr.Blocks:
             api_visibility="private",
         )
         rendering = render.click(
-            _explained_steps(_renderer(sessions, renders, list(controls))),
+            _renderer(sessions, renders, list(controls)),
             [session, *controls.values()],
-            [progress, videos, render, cancel],
+            [progress, videos],
             js="(...values) => { window.seamline.starting(); return values; }",
             show_progress="hidden",
             concurrency_limit=1,
             api_visibility="private",
         )
         cancel.click(
-            _canceller(sessions), session, [progress, render, cancel],
+            _explained(_canceller(sessions)), [session, progress], progress,
             cancels=[rendering], queue=False, show_progress="hidden", api_visibility="private",
         )  # fmt: skip
         videos.change(
@@ -148,7 +154,7 @@ def _settings_controls(names: Sequence[str]) -> dict[str, gr.Slider | gr.Radio |
         elif len(control.choices) > 3:
             made[control.name] = gr.Dropdown(
                 list(control.choices), value=control.default, label=control.label, info=control.help,
-                elem_id=f"sl-{control.name}", elem_classes="sl-line",
+                elem_id=f"sl-{control.name}", elem_classes="sl-line", filterable=False,
             )  # fmt: skip
         else:
             made[control.name] = gr.Radio(
@@ -162,9 +168,11 @@ def _values(settings: BlendSettings, names: Sequence[str]) -> list[object]:
     return [getattr(settings, name) for name in names]
 
 
-def _opener(sessions: Sessions) -> Callable[[str | None, str | None, str | None], tuple[Any, Any, Any]]:
-    def open_session(audio: str | None, model: str | None, base: str | None) -> tuple[Any, Any, Any]:
-        """Session for the viewer, the scrubber's length, the bases of the model."""
+def _opener(sessions: Sessions) -> Callable[..., tuple[Any, Any, Any]]:
+    def open_session(
+        audio: str | None, model: str | None, base: str | None, before: str | None, frame: float
+    ) -> tuple[Any, Any, Any]:
+        """Session for the viewer, the scrubber's length and place, the bases of the model."""
         if not isinstance(model, str):
             raise ClipError(
                 "there is no model with core clips; put one into the workspace's checkpoint/ and core_clips/"
@@ -175,26 +183,32 @@ def _opener(sessions: Sessions) -> Callable[[str | None, str | None, str | None]
         if not audio:
             return json.dumps({"empty": "Upload speech or record it: the mouth follows it."}), gr.Slider(), offered
         session = sessions.open(model, Path(audio), base)
-        described = session.describe()
-        frames = session.performance.frames
-        first = next((cut.place.start for cut in session.performance.edits.cuts if cut.driven), 0)
-        frame = min(frames - 1, first + frames // 8)
-        return json.dumps(described), gr.Slider(maximum=max(frames - 1, 1), value=frame), offered
+        edits = session.performance.edits
+        if _shown_frames(before) != edits.frames:  # another sound: a frame in its first speech
+            cut = next((cut for cut in edits.cuts if cut.driven), edits.cuts[0])
+            frame = cut.place.start + min(22, len(cut.place) // 2)
+        return json.dumps(session.describe()), gr.Slider(maximum=max(edits.frames - 1, 1), value=frame), offered
 
     return open_session
 
 
+def _shown_frames(session_text: str | None) -> int | None:
+    """Frames of the session the page has open, None without one."""
+    try:
+        return int(json.loads(session_text or "{}")["frames"])
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
 def _renderer(sessions: Sessions, renders: Renders, names: list[str]) -> Callable[..., Iterator[tuple[Any, ...]]]:
     def render_steps(session_text: str, *values: object) -> Iterator[tuple[Any, ...]]:
-        """Progress bar, videos, and which of the two buttons can be pressed."""
-        session = sessions.get(_token(session_text))
-        settings = BlendSettings.parse(dict(zip(names, values, strict=True)))
-        idle = (gr.Button(interactive=True), gr.Button(interactive=False))
-        busy = (gr.Button(interactive=False), gr.Button(interactive=True))
+        """Progress bar and videos."""
         try:
+            session = sessions.get(_token(session_text))
+            settings = BlendSettings.parse(dict(zip(names, values, strict=True)))
             for state in renders.run(session, settings):
                 if state.report is None:
-                    yield (_progress_bar(state), gr.skip(), *busy)
+                    yield _progress_bar(state), gr.skip()
                     continue
                 report = state.report
                 told = {
@@ -205,21 +219,21 @@ def _renderer(sessions: Sessions, renders: Renders, names: list[str]) -> Callabl
                     "worst": report.seam_worst,
                     "worst_frame": report.worst_frame,
                 }
-                yield (_progress_bar(state), json.dumps(told), *idle)
+                yield _progress_bar(state), json.dumps(told)
         except RenderCancelled:
-            yield (_progress_bar(None, "Cancelled; nothing was written."), gr.skip(), *idle)
-        except (ClipError, ModelError, ValueError) as e:
-            yield (_progress_bar(None, str(e)), gr.skip(), *idle)
-            raise
+            yield _progress_bar(None, CANCELLED), gr.skip()
+        except (ClipError, ModelError, ValueError, OSError) as e:
+            gr.Warning(str(e), title="The render stopped")
+            yield _progress_bar(None, str(e)), gr.skip()
 
     return render_steps
 
 
-def _canceller(sessions: Sessions) -> Callable[[str], tuple[Any, ...]]:
-    def cancel_render(session_text: str) -> tuple[Any, ...]:
+def _canceller(sessions: Sessions) -> Callable[[str, str], str]:
+    def cancel_render(session_text: str, shown: str) -> str:
+        """Stops the page's own render, running or waiting."""
         sessions.get(_token(session_text)).cancel.set()
-        message = _progress_bar(None, "Cancelled; nothing was written.")
-        return message, gr.Button(interactive=True), gr.Button(interactive=False)
+        return _progress_bar(None, "Nothing is being rendered." if "Done in" in shown else CANCELLED)
 
     return cancel_render
 
@@ -243,16 +257,6 @@ def _explained(work: Callable[Parameters, Returned]) -> Callable[Parameters, Ret
             return work(*args, **kwargs)
         except (ClipError, ModelError, ValueError) as e:
             raise gr.Error(str(e), title="This cannot be used", print_exception=False) from e
-
-    return explained
-
-
-def _explained_steps(work: Callable[..., Iterator[tuple[Any, ...]]]) -> Callable[..., Iterator[tuple[Any, ...]]]:
-    def explained(*args: object) -> Iterator[tuple[Any, ...]]:
-        try:
-            yield from work(*args)
-        except (ClipError, ModelError, ValueError) as e:
-            raise gr.Error(str(e), title="The render stopped", print_exception=False) from e
 
     return explained
 

@@ -8,13 +8,14 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from clips.core_clips_processor import AUTOMATIC, CoreClipsProcessor, Performance
+from clips.core_clips_processor import AUTOMATIC, CoreClipsProcessor, Performance, Recent
 from clips.errors import ClipError
 from clips.library import ClipLibrary
 from clips.timeline import FPS
 
 SESSIONS_KEPT = 24
 PROCESSORS_KEPT = 2
+PERFORMANCES_KEPT = 6
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +51,7 @@ class Sessions:
         self.workspace, self._device = workspace, device
         self._processors: OrderedDict[str, CoreClipsProcessor] = OrderedDict()
         self._sessions: OrderedDict[str, Session] = OrderedDict()
+        self._performances = Recent[Performance](PERFORMANCES_KEPT)
         self._lock, self._opening = threading.Lock(), threading.Lock()
 
     def models(self) -> list[str]:
@@ -65,7 +67,10 @@ class Sessions:
     def open(self, model: str, audio: Path, base: str) -> Session:
         """Lay a sound over a base. ClipError or ModelError say what cannot be used."""
         processor = self._processor(model)
-        session = Session(secrets.token_urlsafe(16), processor, processor.prepare(audio, base))
+        stat = audio.stat()
+        key = (model, base, audio, stat.st_size, stat.st_mtime_ns)
+        performance = self._performances.get(key, lambda: processor.prepare(audio, base))
+        session = Session(secrets.token_urlsafe(16), processor, performance)
         with self._lock:
             self._sessions[session.token] = session
             while len(self._sessions) > SESSIONS_KEPT:

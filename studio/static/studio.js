@@ -24,6 +24,7 @@
     if (!session.token) return;
     const settings = Object.fromEntries(names.map((name, i) => [name, rest[i]]));
     const number = Math.min(Math.max(Math.round(Number(frame) || 0), 0), session.frames - 1);
+    if (byId("sl-view").dataset.mode === "compare") select("frame");
     wanted = { frame: number, settings, since: performance.now() };
     state.pending = true;
     pump();
@@ -34,7 +35,8 @@
     plateKey = "";
     state.opening = false;
     if (session.empty) {
-      state.shown = null;
+      state.shown = state.header = null;
+      byId("sl-score").innerHTML = "";
       byId("sl-view").dataset.empty = "1";
       say(session.empty);
       byId("sl-what").textContent = "No speech yet";
@@ -57,7 +59,8 @@
     if (line) line.textContent = "Starting; one render runs at a time";
   }
 
-  function refused() {
+  // The server answered, with a session or a message.
+  function opened() {
     state.opening = false;
     byId("sl-what").textContent = session?.token ? title() : "No speech yet";
   }
@@ -258,7 +261,7 @@
     });
     byId("sl-score").classList.toggle("sl-old", Boolean(header.old));
     const notes = session.notes.length ? [session.notes.join("; ")] : [];
-    say([where, ...header.limits, ...notes].join(". ") + ".");
+    say([where, ...header.limits, ...notes].map((part) => part[0].toUpperCase() + part.slice(1)).join(". ") + ".");
   }
 
   function say(text, wrong = false) {
@@ -268,6 +271,7 @@
 
   function select(mode) {
     byId("sl-view").dataset.mode = mode;
+    document.body.classList.toggle("sl-comparing", mode === "compare");
     byId("sl-tab-frame").setAttribute("aria-selected", String(mode === "frame"));
     byId("sl-tab-compare").setAttribute("aria-selected", String(mode === "compare"));
     if (mode === "frame") {
@@ -299,7 +303,8 @@
     byId("sl-tab-compare").disabled = false;
     byId("sl-seek").max = String(session.frames - 1);
     const seam = told.seam === null ? "" : `, seam ${told.seam.toFixed(2)}, worst ${told.worst.toFixed(2)} at frame ${told.worst_frame}`;
-    say(`${told.name}${seam}.`);
+    state.video.line = `${told.name}${seam}.`;
+    say(state.video.line);
     select("compare");
   }
 
@@ -373,7 +378,7 @@
 
   function wire() {
     byId("sl-tab-frame").addEventListener("click", () => { select("frame"); if (state.header) tell(state.header); });
-    byId("sl-tab-compare").addEventListener("click", () => select("compare"));
+    byId("sl-tab-compare").addEventListener("click", () => { select("compare"); say(state.video.line); });
     byId("sl-fit").addEventListener("click", () => zoom("fit"));
     byId("sl-face").addEventListener("click", () => zoom("face"));
     byId("sl-play").addEventListener("click", () => (a().paused ? play() : pause()));
@@ -396,7 +401,7 @@
   const early = [];
   const whenReady = (call) => (...args) => { if (state.ready) call(...args); else early.push(() => call(...args)); };
   window.seamline = {
-    show: whenReady(show), compare: whenReady(compare), opening: whenReady(opening), refused: whenReady(refused),
+    show: whenReady(show), compare: whenReady(compare), opening: whenReady(opening), opened: whenReady(opened),
     starting: whenReady(starting), state,
   };
   const waiting = setInterval(() => {

@@ -95,7 +95,7 @@ def test_scrubbing_and_another_base(page):
     page.get_by_role("option", name="core clips").click()
     page.wait_for_function("document.querySelector('#sl-what').textContent.includes('core clips')", timeout=30_000)
     page.wait_for_function(f"{STATE}.header.clip !== '05,20s talk evening'", timeout=30_000)
-    assert "left out" in page.inner_text("#sl-say")
+    assert "Left out" in page.inner_text("#sl-say")
 
 
 def test_presets_set_the_controls(page):
@@ -113,7 +113,7 @@ def test_a_text_file_as_sound_is_a_message_and_the_page_goes_on(page, tmp_path):
     toast = page.wait_for_selector(".toast-body.error", timeout=30_000)
     assert "Traceback" not in toast.inner_text()
     assert "notes.wav" in toast.inner_text()
-    assert page.inner_text("#sl-what") == "No speech yet"
+    page.wait_for_function("document.querySelector('#sl-what').textContent === 'No speech yet'", timeout=10_000)
     replace_sound(page, speech_file(tmp_path))
     page.wait_for_function("document.querySelector('#sl-what').textContent.includes('30 frames')", timeout=30_000)
     settled(page)

@@ -110,7 +110,9 @@ def test_a_model_without_clips_says_where_to_put_them(library: ClipLibrary) -> N
 
 def test_missing_and_stale_landmarks_say_what_to_run(library: ClipLibrary) -> None:
     clip = library.clip("Ada", "AD2_Talk_2s")
-    with pytest.raises(ClipError, match=r'run `python preprocess_core_clips\.py --model "Ada" --clip "AD2_Talk_2s"`'):
+    with pytest.raises(
+        ClipError, match=r'run `python preprocess_core_clips\.py --model "Ada" --clip "AD2_Talk_2s" --workspace'
+    ):
         clip.landmarks()
     clip.landmarks_path.parent.mkdir(parents=True)
     shutil.copyfile(LS1 / "02,08s talk.landmarks.npz", clip.landmarks_path)
