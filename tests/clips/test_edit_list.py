@@ -144,3 +144,15 @@ def test_edit_lists_with_gaps_are_refused():
         EditList(())
     with pytest.raises(ValueError, match=r"index must lie in 2 \.\. 4"):
         Cut(FrameRange(2, 5), "a", 0, 2, True).clip_frame(5)
+
+
+def test_the_blend_ramps_towards_silence_and_nowhere_else():
+    clips = [Source("s", "silence", 40), Source("t", "talk", 60)]
+    segments = [(FrameRange(0, 10), False), (FrameRange(10, 30), True), (FrameRange(30, 50), False)]
+    edits = speech_edit_list(clips, segments)
+    ramp = [edits.opacity(i) for i in range(10, 30)]
+    assert ramp[:4] == [0.25, 0.5, 0.75, 1.0]
+    assert ramp == ramp[::-1]
+    assert set(ramp[4:-4]) == {1.0}
+    whole = single_clip(Source("t", "talk", 60), 20)
+    assert {whole.opacity(i) for i in range(20)} == {1.0}

@@ -1,6 +1,7 @@
 """CoreClipsProcessor and render: the preview is the render, plates stay plates, nothing half-made is left."""
 
 import os
+import shutil
 import struct
 import threading
 from dataclasses import replace
@@ -385,3 +386,23 @@ def test_bad_output_names_are_refused_before_any_work(processor, speech, tmp_pat
         with pytest.raises(ClipError, match=said):
             processor.generate_video(sound, tmp_path / output, unblended=tmp_path / unblended if unblended else None)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["folder.mp4", "sound.mp4"]
+
+
+def test_a_clip_that_cannot_be_used_is_left_out_by_name(workspace, speech, tmp_path):
+    own = tmp_path / "workspace"
+    shutil.copytree(workspace, own)
+    (own / "core_clips" / "tiny" / "a broken talk.mp4").write_text("no video")
+    processor = CoreClipsProcessor("tiny", workspace=own, vad_method="energy", device="cpu")
+    performance = processor.prepare(speech)
+    assert "no landmarks: a broken talk" in performance.notes[0]
+    assert "a broken talk" not in {cut.clip for cut in performance.edits.cuts}
+    with pytest.raises(ClipError, match="or remove the clip"):
+        processor.prepare(speech, "a broken talk")
+
+
+def test_the_first_driven_frames_blend_in(processor, speech):
+    performance = processor.prepare(speech)
+    first = next(cut.place.start for cut in performance.edits.cuts if cut.driven)
+    assert first > 0
+    peaks = [processor._generate_frame_with_blending(performance, first + i).matte.max() for i in range(4)]
+    assert peaks == pytest.approx([0.25, 0.5, 0.75, 1.0], abs=0.01)

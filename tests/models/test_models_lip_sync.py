@@ -209,6 +209,7 @@ def test_unknown_models_and_bad_cards(tmp_path):
     with pytest.raises(ModelError, match="must be a mapping"):
         LipSyncModel.load("ME", workspace)
     assert {"LS1", "ME"} <= set(list_models(workspace))
+    assert LipSyncModel.load("LS1", workspace, device="cpu").name == "LS1"
 
 
 def test_asking_for_a_gpu_that_is_not_there():
