@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import queue
 import threading
 import time
@@ -108,6 +109,8 @@ def check_outputs(output: Path, unblended: Path | None, *, keep: Sequence[Path] 
             raise ClipError(f"the output must be named .mp4; got {path.name!r}")
         if not path.parent.is_dir():
             raise ClipError(f"the output's folder {path.parent} does not exist; create it first")
+        if not os.access(path.parent, os.W_OK):
+            raise ClipError(f"nothing may be written into the output's folder {path.parent}; choose another one")
         if path.is_dir():
             raise ClipError(f"the output {path} is a folder; give a file name ending in .mp4")
         if path.resolve() in [one.resolve() for one in keep]:

@@ -369,6 +369,12 @@ def test_a_failed_render_keeps_the_file_that_was_there(processor, performance, t
     assert list(tmp_path.iterdir()) == [output]
 
 
+def test_a_folder_that_may_not_be_written_is_refused(processor, performance, tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda *_: False)  # as root every folder may be written
+    with pytest.raises(ClipError, match="nothing may be written"):
+        processor.generate_video(performance, tmp_path / "a.mp4")
+
+
 def test_bad_output_names_are_refused_before_any_work(processor, speech, tmp_path, monkeypatch):
     monkeypatch.setattr(processor, "prepare", lambda *_: pytest.fail("the name must be looked at first"))
     (tmp_path / "folder.mp4").mkdir()
