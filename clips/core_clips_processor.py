@@ -97,6 +97,11 @@ class Shot:
     reason: str = ""
     opacity: float = 1.0
 
+    @property
+    def unblended(self) -> Frame:
+        """The generated square pasted over the plate as it is; the plate itself where there is none."""
+        return self.plate if self.generated is None else self.box.paste(self.plate, self.generated)
+
 
 class CoreClipsProcessor:
     """Drives one model's core clips with speech.
@@ -229,8 +234,7 @@ class CoreClipsProcessor:
 
     def generate_frame(self, performance: Performance, index: int) -> Frame:
         """The plain fallback: the generated square pasted over the plate, unblended. uint8 (H, W, 3)."""
-        shot = self.shot(performance, index)
-        return shot.plate if shot.generated is None else shot.box.paste(shot.plate, shot.generated)
+        return self.shot(performance, index).unblended
 
     def _generate_frame_with_blending(
         self, performance: Performance, index: int, settings: BlendSettings | None = None
@@ -242,11 +246,13 @@ class CoreClipsProcessor:
         """The blend of one shot: what preview and render both call."""
         settings = settings or self.settings
         if shot.generated is None:
-            untouched = np.zeros(shot.plate.shape[:2], np.float32)
-            crop = np.ascontiguousarray(shot.box.extract(shot.plate))
+            rows, columns = shot.box.inside((shot.plate.shape[0], shot.plate.shape[1]))
+            patch = shot.plate[rows, columns]
             return BlendResult(
-                shot.plate, untouched, (shot.reason,), shot.box, settings.feather_px(shot.box.side), crop
-            )
+                patch, np.zeros(patch.shape[:2], np.float32), (shot.reason,), shot.box,
+                settings.feather_px(shot.box.side), shot.box.extract(shot.plate), shot.plate,
+                (rows.start, columns.start),
+            )  # fmt: skip
         blender = self._blender.get((settings, threading.get_ident()), lambda: Blender(settings))
         return blender.blend(shot.plate, shot.generated, shot.box, shot.landmarks, opacity=shot.opacity)
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from clips.errors import ClipError
 from clips.timeline import FPS, FrameRange, ping_pong
@@ -72,10 +74,13 @@ class EditList:
 
     def at(self, index: int) -> Cut:
         """The cut that holds output frame `index`; ValueError outside 0 .. frames - 1."""
-        for cut in self.cuts:
-            if index in cut.place:
-                return cut
-        raise ValueError(f"frame must lie in 0 .. {self.frames - 1}; got {index}")
+        if not 0 <= index < self.frames:
+            raise ValueError(f"frame must lie in 0 .. {self.frames - 1}; got {index}")
+        return self.cuts[bisect_right(self._starts, index) - 1]
+
+    @cached_property
+    def _starts(self) -> list[int]:
+        return [cut.place.start for cut in self.cuts]
 
 
 def single_clip(clip: Source, frames: int) -> EditList:

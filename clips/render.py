@@ -84,7 +84,7 @@ def render(
             result = processor.blend_shot(shot, settings)
             writer.write(result.frame)
             if plain is not None:
-                plain.write(shot.plate if shot.generated is None else shot.box.paste(shot.plate, shot.generated))
+                plain.write(shot.unblended)
             if shot.generated is not None:
                 if blended_frames % SCORE_EVERY == 0:
                     seam = seam_score(shot.plate, result.frame, result.generated_matched, shot.box, shot.landmarks)

@@ -83,7 +83,7 @@ def blend_sheet(
     box, marks = shot.box, shot.landmarks
     centre = box.x0 + box.side / 2, box.y0 + box.side / 2
     face = View.around(*centre, box.side * (1 + 2 * VIEW_MARGIN_SHARE), frame_hw, PANEL_PX)
-    pasted = box.paste(shot.plate, shot.generated)
+    pasted = shot.unblended
     rows = [
         [
             _landmark_panel(shot),
@@ -110,7 +110,7 @@ def blend_strip(
     centre = box.x0 + box.side / 2, box.y0 + box.side / 2
     out_px = (SHEET_WIDTH_PX - 5 * GAP_PX) // 4
     face = View.around(*centre, box.side * (1 + 2 * VIEW_MARGIN_SHARE), frame_hw, out_px)
-    pasted = box.paste(shot.plate, shot.generated)
+    pasted = shot.unblended
     row = [
         Panel(face.show(shot.plate), "Plate", "the clip as it was filmed"),
         Panel(face.show(pasted), "Hard paste", _seam_words(shot, pasted, shot.generated)),

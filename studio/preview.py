@@ -12,7 +12,6 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from blending import BlendSettings, seam_score
-from blending.types import CropBox
 from clips.core_clips_processor import Shot
 from clips.errors import ClipError
 from studio.sessions import Session
@@ -45,18 +44,18 @@ def preview(session: Session, request: PreviewRequest) -> bytes:
     processor = session.processor
     shot = processor.shot(session.performance, request.frame)
     result = processor.blend_shot(shot, settings)
-    rows, columns = shot.box.inside((shot.plate.shape[0], shot.plate.shape[1]))
-    if rows.start == rows.stop or columns.start == columns.stop:
+    rows, columns = result.rows, result.columns
+    if result.patch.size == 0:
         raise ClipError(
             f"the face of frame {shot.clip_frame} of {shot.cut.clip!r} lies outside the picture; choose another clip"
         )
     layers = {
-        "composite": result.frame[rows, columns],
-        "matte": np.rint(result.matte[rows, columns] * 255).astype(np.uint8),
+        "composite": result.patch,
+        "matte": np.rint(result.patch_matte * 255).astype(np.uint8),
     }
     if request.plate:
         layers["plate"] = shot.plate
-        layers["unblended"] = processor.generate_frame(session.performance, request.frame)[rows, columns]
+        layers["unblended"] = shot.unblended[rows, columns]
     header: dict[str, Any] = {
         "frame": request.frame,
         "clip": shot.cut.clip,
@@ -84,6 +83,4 @@ def preview(session: Session, request: PreviewRequest) -> bytes:
 def _unblended_score(shot: Shot) -> float:
     """Seam score of the hard paste: what the blend is measured against."""
     assert shot.generated is not None
-    box: CropBox = shot.box
-    pasted = box.paste(shot.plate, shot.generated)
-    return seam_score(shot.plate, pasted, box.resize(shot.generated), box, shot.landmarks).score
+    return seam_score(shot.plate, shot.unblended, shot.generated, shot.box, shot.landmarks).score

@@ -36,10 +36,6 @@ class Session:
             "fps": float(FPS),
             "model": self.processor.model_name,
             "base": performance.base,
-            "cuts": [
-                {"start": c.place.start, "stop": c.place.stop, "clip": c.clip, "driven": c.driven}
-                for c in performance.edits.cuts
-            ],
             "notes": list(performance.notes),
         }
 
