@@ -40,7 +40,7 @@ BUNDLED_MODEL = "LS1"
 FRAMES, RUNS = 6, 3
 JUDGED_EVERY = 2
 TIMED_SHOTS = 3
-TIMED_CALLS = 5
+TIMED_CALLS = 21
 TIMED_SIZES = {"720p": ((720, 1280), 177), "1080p": ((1080, 1920), 266)}
 """Frame width and height, and the side of the square in it."""
 

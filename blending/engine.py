@@ -11,6 +11,7 @@ from numbers import Real
 import numpy as np
 from numpy.typing import ArrayLike
 
+from blending.adaptive import feather_share, mismatch_levels
 from blending.colour import match_colour
 from blending.composite import COMPOSITORS
 from blending.mask import ColourRegions, Mask, MatteShape, face_field, field_limits, field_matte, visible_part
@@ -32,7 +33,7 @@ class BlendResult:
     patch, patch_matte: the composite and the matte as it was used, uint8 (h, w, 3) and float32 (h, w), over the part of
     the frame that starts at (row, column) `corner`; around it the frame is `plate` and the matte 0. Without a plate the
     patch is the whole frame. limits: in words, what kept the blend from being what the settings ask for. feather_px:
-    the feather asked for, in px. generated_matched: uint8 (side, side, 3), the square after registration and colour
+    the feather's width as it was used, in px. generated_matched: uint8 (side, side, 3), the square after registration and colour
     correction, before the matte. chosen: what was measured and chosen for this frame, by name. cost_ms: time per stage.
     """
 
@@ -134,17 +135,17 @@ class Blender:
             held["parsing mask"] = (parsing, SOFT_SHARE)
         masks = [(name, checked_hold_out(m, name, frame_hw), soft) for name, (m, soft) in held.items() if m is not None]
 
-        shape = self.settings.matte_shape(box.side)
         rows, columns = box.inside(frame_hw)
         if rows.start == rows.stop or columns.start == columns.stop:
             said = ("the generated picture lies outside the frame: the plate is left as it is",)
             nothing = np.empty((0, 0, 3), np.uint8)
             return _finished(
                 BlendResult(
-                    nothing, np.zeros((0, 0), np.float32), said, box, shape.feather_px, box.resize(generated), plate
+                    nothing, np.zeros((0, 0), np.float32), said, box, self.settings.feather_px(box.side),
+                    box.resize(generated), plate,
                 ),
                 out,
-            )
+            )  # fmt: skip
 
         clock = _Clock()
         regions = self._regions(marks, box, generated_landmarks, frame_hw)
@@ -158,6 +159,8 @@ class Blender:
             self.settings.colour, compact(square), base, regions, self.settings.colour_amount
         )
         clock.lap("colour")
+        shape, measured = self._shape(square, base, regions)
+        clock.lap("match")
         matte = field_matte(regions.field, shape)
         if opacity < 1:
             matte *= np.float32(opacity)
@@ -175,7 +178,7 @@ class Blender:
         return _finished(
             BlendResult(
                 composite[part], used[part], limits, box, shape.feather_px, square, plate,
-                (rows.start, columns.start), registration, _chosen(shape, box.side), clock.laps,
+                (rows.start, columns.start), registration, measured | _chosen(shape, box.side), clock.laps,
             ),
             out,
         )  # fmt: skip
@@ -190,6 +193,15 @@ class Blender:
             self._face = (key, regions)
         return self._face[1]
 
+    def _shape(self, square: Frame, base: Frame, regions: ColourRegions) -> tuple[MatteShape, dict[str, float]]:
+        """The matte's numbers, its feather narrowed by the match where that is asked for; and what was measured."""
+        if not self.settings.follows_match or self.settings.compositor == "hard":
+            return self.settings.matte_shape(len(base)), {}
+        mismatch = mismatch_levels(square, base, regions)
+        share = feather_share(mismatch)
+        measured = {} if mismatch is None else {"mismatch_levels": mismatch}
+        return self.settings.matte_shape(len(base), share), {**measured, "feather_share": share}
+
     def _registration(
         self, given: Registration | None, base: Frame, generated: Frame, regions: ColourRegions
     ) -> Registration:
@@ -199,7 +211,7 @@ class Blender:
 
 
 def _chosen(shape: MatteShape, side: int) -> dict[str, float]:
-    """What the settings came to for a square of this side, px."""
+    """What the settings came to, px."""
     return {
         "feather_px": shape.feather_px,
         "reach_px": shape.reach_px(side),

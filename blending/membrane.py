@@ -8,7 +8,7 @@ colours explains (cast, contrast, saturation) holds in the mouth too; only what 
 face, filled in across the mouth. On simulated generators the map in front of the field takes the visible error from
 .77 to .69 (actor) and from 1.03 to .70 (real footage, a smiling plate under a speaking mouth).
 
-Source: specs of this project; the fill is normalised convolution (Knutsson and Westin 1993) at three scales, the trust
+Source: specs of this project; the fill is normalised convolution (Knutsson and Westin 1993) at four scales, the trust
 iteratively reweighted least squares with Cauchy weights.
 """
 
@@ -24,8 +24,8 @@ from numpy.typing import NDArray
 from blending.mask import ColourRegions
 from blending.types import Frame, compact
 
-RADII_CELLS = (2, 5, 14)
-"""Half-widths of the three scales, at 41 cells."""
+RADII_CELLS = (1, 3, 8, 14)
+"""Half-widths of the four scales, at 41 cells."""
 
 EDGE_LEVELS2 = 36.0
 """Trust is halved where brightness changes by 6 levels per cell."""
@@ -41,7 +41,7 @@ MAP_RIDGE_LEVELS2 = 20.0
 LARGEST_MAP = 0.5
 """Size (root of the sum of squares) of the linear map at most: contrasts change by half."""
 
-FULL_WEIGHT = 0.1
+FULL_WEIGHT = 0.03
 """A scale counts where its window holds more than this part of the mean trust; below, the next wider one does."""
 
 
@@ -63,10 +63,12 @@ def membrane(generated: Frame, plate: Frame, regions: ColourRegions, amount: flo
     cells = len(regions.trust)
     low, target = cell_means(generated, cells), cell_means(plate, cells)
     error = colour_error(low, target, regions.trust)
-    field, linear = error.field * np.float32(amount), error.linear * np.float32(amount)
+    # As wide as the square already: what is left for the kernel runs along contiguous rows.
+    field = cv2.resize(error.field * np.float32(amount), (len(generated), cells), interpolation=cv2.INTER_LINEAR)
+    mapped = cv2.transform(generated.astype(np.float32), error.linear * np.float32(amount))
     mouth_px, per_margin = regions.mouth_rise
     matched, per_black = np.empty(generated.shape, np.uint8), np.float32(1 / regions.black_below(low))
-    _correct(compact(generated), field, linear, mouth_px, per_margin, per_black, matched)
+    _correct(compact(generated), mapped, field.reshape(cells, -1), mouth_px, per_margin, per_black, matched)
     return matched
 
 
@@ -248,54 +250,33 @@ def _fill_means(frame, edges, means):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _correct(generated, field, linear, mouth_px, per_margin, per_black, matched):  # type: ignore[no-untyped-def]
-    """matched = generated + w (linear @ generated + field), rounded and clipped; w is 1 off the mouth, smoothstep of
-    brightness in it. The field's cells are interpolated on the way. Row by row in planes, so that the compiler does
-    several pixels at once; comparisons instead of min and max, which mind NaN and keep it from doing so."""
-    zero, one, two, three = np.float32(0), np.float32(1), np.float32(2), np.float32(3)
-    half, top = np.float32(0.5), np.float32(255)
+def _correct(generated, mapped, field, mouth_px, per_margin, per_black, matched):  # type: ignore[no-untyped-def]
+    """matched = generated + share * (field + mapped), rounded. mapped: float32 (side, side, 3), the map's part of the
+    error. field: float32 (cells, 3 * side), already as wide as the square. share is 1, but less for what is dark in the
+    mouth. Rows are laid flat, so that the compiler does several values at once."""
     side, cells = len(generated), len(field)
-    planes, share = np.empty((3, side), np.float32), np.empty(side, np.float32)
-    more, values = np.empty((3, side), np.float32), np.empty((3, side), np.float32)
-    line = np.empty((3, cells), np.float32)
-    places, parts = np.empty(side, np.int32), np.empty(side, np.float32)
-    for i in range(side):
-        place = (i + 0.5) * (cells / side) - 0.5
-        places[i] = min(max(int(np.floor(place)), 0), cells - 2)
-        parts[i] = min(max(place - places[i], 0.0), 1.0)
+    one, two, three, half = np.float32(1), np.float32(2), np.float32(3), np.float32(0.5)
+    zero, top = np.float32(0), np.float32(255)
+    share = np.ones(3 * side, np.float32)
     for row in range(side):
-        upper, down = field[places[row]], parts[row]
-        lower = field[places[row] + 1]
-        for channel in range(3):
-            for cell in range(cells):
-                line[channel, cell] = upper[cell, channel] + down * (lower[cell, channel] - upper[cell, channel])
-        for channel in range(3):
-            cells_line, wide = line[channel], more[channel]
-            for column in range(side):
-                cell = places[column]
-                wide[column] = cells_line[cell] + parts[column] * (cells_line[cell + 1] - cells_line[cell])
-        for column in range(side):
-            planes[0, column] = np.float32(generated[row, column, 0])
-            planes[1, column] = np.float32(generated[row, column, 1])
-            planes[2, column] = np.float32(generated[row, column, 2])
-        blue, green, red, mouth = planes[0], planes[1], planes[2], mouth_px[row]
+        place = (row + 0.5) * (cells / side) - 0.5
+        above = min(max(int(np.floor(place)), 0), cells - 2)
+        down = np.float32(min(max(place - above, 0.0), 1.0))
+        upper, lower, more = field[above], field[above + 1], mapped[row].reshape(-1)
+        drawn, line, mouth = generated[row].reshape(-1), matched[row].reshape(-1), mouth_px[row]
+        share[:] = one
         for column in range(side):
             within = one - mouth[column] * per_margin
-            within = within if within > zero else zero
-            within = within if within < one else one
-            t = np.float32(0.114) * blue[column] + np.float32(0.587) * green[column] + np.float32(0.299) * red[column]
-            t *= per_black
-            t = t if t < one else one
-            share[column] = one - within * within * (three - two * within) * (one - t * t * (three - two * t))
-        for channel in range(3):
-            own, add, value = planes[channel], more[channel], values[channel]
-            by_blue, by_green, by_red = linear[channel, 0], linear[channel, 1], linear[channel, 2]
-            for column in range(side):
-                error = add[column] + by_blue * blue[column] + by_green * green[column] + by_red * red[column]
-                level = own[column] + share[column] * error + half
-                level = level if level > zero else zero
-                value[column] = level if level < top else top
-        for column in range(side):
-            matched[row, column, 0] = np.uint8(np.int32(values[0, column]))
-            matched[row, column, 1] = np.uint8(np.int32(values[1, column]))
-            matched[row, column, 2] = np.uint8(np.int32(values[2, column]))
+            if within <= zero:
+                continue
+            within = min(within, one)
+            blue, green, red = drawn[3 * column], drawn[3 * column + 1], drawn[3 * column + 2]
+            t = np.float32(0.114) * blue + np.float32(0.587) * green + np.float32(0.299) * red
+            t = min(t * per_black, one)
+            share[3 * column : 3 * column + 3] = one - within * within * (three - two * within) * (
+                one - t * t * (three - two * t)
+            )
+        for k in range(3 * side):
+            error = upper[k] + down * (lower[k] - upper[k]) + more[k]
+            level = np.float32(drawn[k]) + share[k] * error + half
+            line[k] = np.uint8(np.int32(min(max(level, zero), top)))

@@ -194,17 +194,20 @@ def _weight(regions: ColourRegions, side: int) -> NDArray[np.float32]:
     return weight
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, fastmath=True)
 def _gauss_newton(target, source, slope_x, slope_y, weight, low, high, steps, least, floor):  # type: ignore[no-untyped-def]
     """(gain, dx, dy, scale) for which gain * source, scaled about its middle and moved, is nearest to target.
 
-    The slopes are the target's: at the solution they are the moved source's, and they need no resampling."""
+    The slopes are the target's: at the solution they are the moved source's, and they need no resampling. Each row is
+    first taken from the source, then summed up, so that the compiler does several pixels at once."""
     side = len(target)
     middle = (side - 1) / 2
     found, spread2 = np.array([1.0, 0.0, 0.0, 1.0]), 100.0
     places, parts = np.empty(side, np.int32), np.empty(side, np.float32)
-    jacobian, normal, right = np.empty(4, np.float32), np.empty((4, 4)), np.empty(4)
-    one = np.float32(1)
+    across = (np.arange(side) - middle).astype(np.float32)
+    blended, moved = np.empty(side, np.float32), np.empty(side, np.float32)
+    normal, right = np.empty((4, 4)), np.empty(4)
+    one, none = np.float32(1), np.float32(0)
     for step in range(steps):
         normal[:], right[:] = 0.0, 0.0
         total, mass = 0.0, 1e-9
@@ -219,23 +222,48 @@ def _gauss_newton(target, source, slope_x, slope_y, weight, low, high, steps, le
             fy, down = np.float32(min(max(y - i, 0.0), 1.0)), np.float32(row - middle)
             upper, lower = source[i], source[i + 1]
             for column in range(side):
-                if weight[row, column] == 0:
-                    continue
-                j, fx = places[column], parts[column]
-                above = upper[j] + fx * (upper[j + 1] - upper[j])
-                value = above + fy * (lower[j] + fx * (lower[j + 1] - lower[j]) - above)
-                off = target[row, column] - gain * value
-                trust = weight[row, column] / (one + off * off * per_spread2)
-                sx, sy = slope_x[row, column], slope_y[row, column]
-                jacobian[0], jacobian[1], jacobian[2] = value, -sx, -sy
-                jacobian[3] = -sx * np.float32(column - middle) - sy * down
-                for m in range(4):
-                    part = trust * jacobian[m]
-                    right[m] += part * off
-                    for n in range(m, 4):
-                        normal[m, n] += part * jacobian[n]
-                total += trust * off * off
-                mass += trust
+                blended[column] = upper[column] + fy * (lower[column] - upper[column])
+            for column in range(side):
+                j = places[column]
+                moved[column] = blended[j] + parts[column] * (blended[j + 1] - blended[j])
+            wanted, counts, sx_row, sy_row = target[row], weight[row], slope_x[row], slope_y[row]
+            gg, gx, gy, gs, xx, xy, xs, yy, ys, ss = none, none, none, none, none, none, none, none, none, none
+            rg, rx, ry, rs, off2, count = none, none, none, none, none, none
+            for column in range(side):
+                value = moved[column]
+                off = wanted[column] - gain * value
+                trust = counts[column] / (one + off * off * per_spread2)
+                sx, sy = -sx_row[column], -sy_row[column]
+                both = sx * across[column] + sy * down
+                by_value, by_x, by_y, by_both = trust * value, trust * sx, trust * sy, trust * both
+                gg += by_value * value
+                gx += by_value * sx
+                gy += by_value * sy
+                gs += by_value * both
+                xx += by_x * sx
+                xy += by_x * sy
+                xs += by_x * both
+                yy += by_y * sy
+                ys += by_y * both
+                ss += by_both * both
+                rg += by_value * off
+                rx += by_x * off
+                ry += by_y * off
+                rs += by_both * off
+                off2 += trust * off * off
+                count += trust
+            sums = (gg, gx, gy, gs, xx, xy, xs, yy, ys, ss)
+            k = 0
+            for m in range(4):
+                for n in range(m, 4):
+                    normal[m, n] += sums[k]
+                    k += 1
+            right[0] += rg
+            right[1] += rx
+            right[2] += ry
+            right[3] += rs
+            total += off2
+            mass += count
         for m in range(4):
             normal[m, m] += floor
             for n in range(m):

@@ -84,7 +84,7 @@ def test_hard_pastes_the_whole_square_and_alone_is_free_of_the_reach_guard() -> 
 @pytest.mark.parametrize(
     "change",
     [
-        {"expansion_ratio": 1.16}, {"feather_amount": 31}, {"feather_unit": "px"}, {"compositor": "hard"},
+        {"expansion_ratio": 1.16}, {"feather_amount": 31}, {"feather_unit": "px"}, {"feather_match": "off"}, {"compositor": "hard"},
         {"compositor": "poisson"}, {"compositor": "multiband"}, {"colour": "none"}, {"colour": "histogram"},
         {"colour": "covariance"}, {"colour": "mean_std"}, {"colour_amount": 0.95}, {"registration": "off"},
         {"outward_share": 0.05}, {"down_share": 1.55}, {"side_share": 0.95},
@@ -123,7 +123,7 @@ def test_result_depends_on_the_arguments_only() -> None:
 @pytest.mark.parametrize("side", [40, 168, 328])
 def test_every_scheme_and_size_of_square_blends(scheme: int, side: int) -> None:
     generated = cv2.resize(GENERATED, (side, side), interpolation=cv2.INTER_AREA)
-    outcome = Blender().blend(PLATE, generated, None, points_of(scheme))
+    outcome = Blender(settings(feather_match="off")).blend(PLATE, generated, None, points_of(scheme))
     assert outcome.generated_matched.shape == (outcome.box.side, outcome.box.side, 3)
     assert outcome.matte.dtype == np.float32
     assert outcome.matte.shape == PLATE.shape[:2]
@@ -300,7 +300,8 @@ def test_result_tells_what_was_chosen_and_what_it_cost() -> None:
     reach = 0.15 * BOX.side / 2
     assert outcome.chosen["reach_px"] == pytest.approx(reach)
     assert outcome.chosen["reach_below_px"] == pytest.approx(2 * reach)
-    assert list(outcome.cost_ms) == ["geometry", "registration", "resample", "colour", "matte", "composite", "report"]
+    stages = ["geometry", "registration", "resample", "colour", "match", "matte", "composite", "report"]
+    assert list(outcome.cost_ms) == stages
     assert min(outcome.cost_ms.values()) >= 0
 
 
