@@ -56,13 +56,13 @@ def _cell_differences(first, second, trust, edges, found):  # type: ignore[no-un
         for j in range(cells):
             if trust[i, j] <= MIN_TRUST:
                 continue
-            total, pixels = 0, 0
+            total, pixels = np.int32(0), 0
             for row in range(edges[i], edges[i + 1], 2):
                 for column in range(edges[j], edges[j + 1], 2):
                     blue = np.int32(first[row, column, 0]) - np.int32(second[row, column, 0])
                     green = np.int32(first[row, column, 1]) - np.int32(second[row, column, 1])
                     red = np.int32(first[row, column, 2]) - np.int32(second[row, column, 2])
-                    total += abs(29 * blue + 150 * green + 77 * red)
+                    total += np.abs(29 * blue + 150 * green + 77 * red)
                     pixels += 1
             found[count] = np.float32(total) / np.float32(256 * pixels)
             count += 1

@@ -33,8 +33,9 @@ class BlendResult:
     patch, patch_matte: the composite and the matte as it was used, uint8 (h, w, 3) and float32 (h, w), over the part of
     the frame that starts at (row, column) `corner`; around it the frame is `plate` and the matte 0. Without a plate the
     patch is the whole frame. limits: in words, what kept the blend from being what the settings ask for. feather_px:
-    the feather's width as it was used, in px. generated_matched: uint8 (side, side, 3), the square after registration and colour
-    correction, before the matte. chosen: what was measured and chosen for this frame, by name. cost_ms: time per stage.
+    the feather's width as it was used, in px. generated_matched: uint8 (side, side, 3), the square after registration
+    and colour correction, before the matte. chosen: what was measured and chosen for this frame, by name. cost_ms: time
+    per stage.
     """
 
     patch: Frame

@@ -262,8 +262,8 @@ def _gauss_newton(target, source, slope_x, slope_y, weight, low, high, steps, le
             right[1] += rx
             right[2] += ry
             right[3] += rs
-            total += off2
-            mass += count
+            total += float(off2)
+            mass += float(count)
         for m in range(4):
             normal[m, m] += floor
             for n in range(m):

@@ -15,6 +15,7 @@ from blending.mask import MatteShape
 
 FEATHER_UNITS = ("adaptive", "px")
 SWITCH = ("on", "off")
+REGISTRATIONS = ("on", "smoothed", "off")
 
 ADAPTIVE_SHARE = 0.15 / 30
 """One step of adaptive feather as a part of the square's side: 30 steps are .15 S."""
@@ -117,9 +118,10 @@ class BlendSettings(BaseModel):
         1.0, 0.0, 1.0, 0.05, label="Colour amount",
         help="How much of the colour correction is applied: 0 none of it, 1 all of it.",
     )  # fmt: skip
-    registration: Annotated[str, _among(SWITCH)] = _choice(
-        "on", SWITCH, label="Registration",
-        help="on: the generated square is shifted and scaled onto the plate, by 3 px in 328 at most; off: it is not.",
+    registration: Annotated[str, _among(REGISTRATIONS)] = _choice(
+        "on", REGISTRATIONS, label="Registration",
+        help="on: the generated square is shifted and scaled onto the plate, by 3 px in 328 at most, as measured in "
+        "each frame; smoothed: by a mean over the frames around it in the same cut; off: it is not.",
     )  # fmt: skip
     outward_share: Number = _slider(
         0.0, 0.0, 1.0, 0.05, label="Feather outward",

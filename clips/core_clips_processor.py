@@ -9,20 +9,33 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from blending import Blender, BlendResult, BlendSettings, CropBox, Landmarks
+from blending import (
+    Blender,
+    BlendResult,
+    BlendSettings,
+    CropBox,
+    Landmarks,
+    Registration,
+    measure_registration,
+    smooth_registrations,
+)
+from blending.mask import Mask
 from blending.types import Frame
 from clips.audio import SAMPLE_RATE, load_audio
 from clips.edit_list import Cut, EditList, Source, single_clip, speech_edit_list, speech_segments
 from clips.errors import ClipError
 from clips.landmarks import ClipLandmarks
 from clips.library import ClipLibrary, CoreClip, default_workspace
+from clips.parsing_masks import ParsingMasks, find_parsing
+from clips.seam_floor import measure_floor
 from clips.timeline import frame_count
 from clips.vad import find_speech
 from clips.video import ClipFrames
@@ -38,6 +51,11 @@ GENERATED_CACHE_BYTES = 64 << 20
 CLIP_CACHE_BYTES = 96 << 20
 MAX_SOUND_S = 3600
 
+REGISTRATION_SIGMA_FRAMES = 1.5
+REGISTRATION_REACH = 6
+"""Frames on either side that smoothing looks at: four times sigma, beyond which a Gaussian counts nothing."""
+REGISTRATIONS_KEPT = 4096
+
 Value = TypeVar("Value")
 
 
@@ -46,6 +64,11 @@ class Recent(Generic[Value]):
 
     def __init__(self, entries: int) -> None:
         self._entries, self._kept, self._lock = entries, OrderedDict[Hashable, Value](), threading.Lock()
+
+    def known(self, key: Hashable) -> Value | None:
+        """The value of a key where it is kept."""
+        with self._lock:
+            return self._kept.get(key)
 
     def get(self, key: Hashable, make: Callable[[], Value]) -> Value:
         with self._lock:
@@ -82,12 +105,14 @@ class Performance:
 
 @dataclass(frozen=True, eq=False)
 class Shot:
-    """What stands at one output frame before the blend.
+    """What stands at output frame `index` of a performance before the blend.
 
     generated is None where the plate stays as it is; reason says why. opacity: of the blend, below 1 where it
-    ramps towards a silence.
+    ramps towards a silence. parsing: where the clip's parsing mask keeps the plate, bool (H, W), None without one.
     """
 
+    performance: Performance
+    index: int
     cut: Cut
     clip_frame: int
     plate: Frame
@@ -96,6 +121,7 @@ class Shot:
     generated: Frame | None
     reason: str = ""
     opacity: float = 1.0
+    parsing: Mask | None = None
 
     @property
     def unblended(self) -> Frame:
@@ -128,7 +154,13 @@ class CoreClipsProcessor:
         workspace = default_workspace() if workspace is None else workspace
         self.model: LipSyncModel = LipSyncModel.load(model_name, workspace, device=device)
         self.clips: dict[str, CoreClip] = {clip.name: clip for clip in ClipLibrary(workspace).clips(model_name)}
+        self._workspace = workspace
         self._frames: dict[str, ClipFrames] = {}
+        self._parsing: dict[str, tuple[ParsingMasks | None, str]] = {}
+        self._registrations = Recent[Registration](REGISTRATIONS_KEPT)
+        self._floors = Recent[float | None](len(self.clips))
+        self._floors_begun: set[str] = set()
+        self._measuring = threading.Lock()
         self._landmarks: dict[str, tuple[ClipLandmarks, ClipLandmarks]] = {}
         self._lock = threading.Lock()
         self._generated = Recent[Frame](GENERATED_CACHE_BYTES // (3 * (self.model.size + 8) ** 2))
@@ -156,13 +188,47 @@ class CoreClipsProcessor:
         frames = frame_count(len(wav), SAMPLE_RATE)
         if base != AUTOMATIC:
             clip = self.clip(base)
-            return single_clip(_source(clip), frames), ()
+            return single_clip(_source(clip), frames), self._parsing_notes([clip])
         chosen, notes = self._automatic_clips()
+        notes += self._parsing_notes(chosen)
         speech = find_speech(wav, method=self.vad_method)
         if not speech:
             notes = (*notes, "no speech was found in the sound: the silence clip is shown unchanged")
         segments = speech_segments(speech, SAMPLE_RATE, frames)
         return speech_edit_list([_source(clip) for clip in chosen], segments), notes
+
+    def _parsing_notes(self, clips: Iterable[CoreClip]) -> tuple[str, ...]:
+        return tuple(said for clip in clips if (said := self.parsing_of(clip.name)[1]))
+
+    def parsing_of(self, name: str) -> tuple[ParsingMasks | None, str]:
+        """A clip's parsing masks, looked for once, and what to say of them; see `find_parsing`."""
+        with self._lock:
+            if name not in self._parsing:
+                self._parsing[name] = find_parsing(self._workspace, self.clip(name))
+            return self._parsing[name]
+
+    @property
+    def has_parsing(self) -> bool:
+        """Whether any clip of the model has parsing masks."""
+        return any(self.parsing_of(name)[0] is not None for name in self.clips)
+
+    def floor_of(self, name: str) -> float | None:
+        """Seam score that the clip's own noise makes, measured when it is first asked for (about a second); None
+        without a face."""
+        with self._measuring:
+            return self._floors.get(name, lambda: measure_floor(self.clip(name), self.landmarks_of(name)[1]))
+
+    def known_floor(self, name: str) -> float | None:
+        """`floor_of` where it is known already; otherwise None, and it is measured in the background."""
+        if name not in self._floors_begun:
+            self._floors_begun.add(name)
+            threading.Thread(target=self._measure_floor, args=(name,), name="seam floor", daemon=True).start()
+        return self._floors.known(name)
+
+    def _measure_floor(self, name: str) -> None:
+        # A clip that cannot be read is told by whoever shows its frames; here it only has no floor.
+        with suppress(ClipError):
+            self.floor_of(name)
 
     def clip(self, name: str) -> CoreClip:
         if name not in self.clips:
@@ -219,18 +285,24 @@ class CoreClipsProcessor:
         raw, smoothed = self.landmarks_of(cut.clip)
         marks = smoothed.at(number)
         box = CropBox.from_landmarks(marks)
+        shot = Shot(performance, index, cut, number, plate, box, marks, None)
         if not cut.driven:
-            return Shot(cut, number, plate, box, marks, None, "silence: the clip is shown unchanged")
+            return replace(shot, reason="silence: the clip is shown unchanged")
         if not raw.found[number]:
-            return Shot(cut, number, plate, box, marks, None, "no face was found in this frame: it is left unchanged")
+            return replace(shot, reason="no face was found in this frame: it is left unchanged")
 
         def draw() -> Frame:
             drawn = self.model.generate(plate, box, performance.features, index)
             drawn.setflags(write=False)  # it is shared by all who ask for this frame
             return drawn
 
-        generated = self._generated.get((performance.key, index), draw)
-        return Shot(cut, number, plate, box, marks, generated, opacity=performance.edits.opacity(index))
+        masks, _ = self.parsing_of(cut.clip)
+        return replace(
+            shot,
+            generated=self._generated.get((performance.key, index), draw),
+            opacity=performance.edits.opacity(index),
+            parsing=None if masks is None else masks.at(number),
+        )
 
     def generate_frame(self, performance: Performance, index: int) -> Frame:
         """The plain fallback: the generated square pasted over the plate, unblended. uint8 (H, W, 3)."""
@@ -254,7 +326,35 @@ class CoreClipsProcessor:
                 (rows.start, columns.start),
             )  # fmt: skip
         blender = self._blender.get((settings, threading.get_ident()), lambda: Blender(settings))
-        return blender.blend(shot.plate, shot.generated, shot.box, shot.landmarks, opacity=shot.opacity)
+        registration = self._smoothed_registration(shot) if settings.registration == "smoothed" else None
+        return blender.blend(
+            shot.plate, shot.generated, shot.box, shot.landmarks, registration=registration, parsing=shot.parsing,
+            opacity=shot.opacity,
+        )  # fmt: skip
+
+    def _smoothed_registration(self, shot: Shot) -> Registration:
+        """The mean of the registrations around a frame under a zero-phase Gaussian, within its cut and no further than
+        the next frame without a face. Each frame is measured once: what a render passes is there for its neighbours."""
+        measured, before = [self._registration(shot)], 0
+        for step in (-1, 1):
+            for away in range(1, REGISTRATION_REACH + 1):
+                index = shot.index + step * away
+                if index not in shot.cut.place:
+                    break
+                near = self.shot(shot.performance, index)
+                if near.generated is None:
+                    break
+                measured.insert(0 if step < 0 else len(measured), self._registration(near))
+                before += step < 0
+        return smooth_registrations(measured, REGISTRATION_SIGMA_FRAMES)[before]
+
+    def _registration(self, shot: Shot) -> Registration:
+        generated = shot.generated
+        assert generated is not None
+        return self._registrations.get(
+            (shot.performance.key, shot.index),
+            lambda: measure_registration(shot.plate, generated, shot.box, shot.landmarks),
+        )
 
     def generate_video(
         self,

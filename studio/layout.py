@@ -24,10 +24,10 @@ HERE = Path(__file__).parent
 FIRST_MODEL = "LS1"
 CANCELLED = "Cancelled; nothing was written."
 FIRST_BASE = "05,20s talk evening"
-MORE_SETTINGS = ("colour_amount", "registration", "outward_share", "down_share", "side_share")
-LEFT_OUT = ("use_parsing",)
-"""Core clips have no parsing masks: on this page the switch would do nothing."""
-MAIN_SETTINGS = tuple(c.name for c in BlendSettings.controls() if c.name not in (*MORE_SETTINGS, *LEFT_OUT))
+MORE_SETTINGS = (
+    "feather_match", "colour_amount", "registration", "outward_share", "down_share", "side_share", "use_parsing",
+)  # fmt: skip
+MAIN_SETTINGS = tuple(c.name for c in BlendSettings.controls() if c.name not in MORE_SETTINGS)
 
 Parameters = ParamSpec("Parameters")
 Returned = TypeVar("Returned")
@@ -97,7 +97,7 @@ def build_page(sessions: Sessions, renders: Renders) -> gr.Blocks:
         opening: dict[str, Any] = {
             "fn": _explained(_opener(sessions)),
             "inputs": [audio, model, base, session, frame],
-            "outputs": [session, frame, base],
+            "outputs": [session, frame, base, controls["use_parsing"]],
             "js": "(...values) => { window.seamline.opening(); return values; }",
             "show_progress": "hidden",
             "trigger_mode": "always_last",
@@ -168,11 +168,12 @@ def _values(settings: BlendSettings, names: Sequence[str]) -> list[object]:
     return [getattr(settings, name) for name in names]
 
 
-def _opener(sessions: Sessions) -> Callable[..., tuple[Any, Any, Any]]:
+def _opener(sessions: Sessions) -> Callable[..., tuple[Any, ...]]:
     def open_session(
         audio: str | None, model: str | None, base: str | None, before: str | None, frame: float
-    ) -> tuple[Any, Any, Any]:
-        """Session for the viewer, the scrubber's length and place, the bases of the model."""
+    ) -> tuple[Any, ...]:
+        """Session for the viewer, the scrubber's length and place, the bases of the model, and the switch of parsing
+        masks, which is shown where the model's clips have some: elsewhere it would do nothing."""
         if not isinstance(model, str):
             raise ClipError(
                 "there is no model with core clips; put one into the workspace's checkpoint/ and core_clips/"
@@ -181,13 +182,16 @@ def _opener(sessions: Sessions) -> Callable[..., tuple[Any, Any, Any]]:
         base = base if base in bases else AUTOMATIC
         offered = gr.Dropdown(choices=bases, value=base)
         if not audio:
-            return json.dumps({"empty": "Upload speech or record it: the mouth follows it."}), gr.Slider(), offered
+            empty = json.dumps({"empty": "Upload speech or record it: the mouth follows it."})
+            return empty, gr.Slider(), offered, gr.skip()
         session = sessions.open(model, Path(audio), base)
         edits = session.performance.edits
         if _shown_frames(before) != edits.frames:  # another sound: a frame in its first speech
             cut = next((cut for cut in edits.cuts if cut.driven), edits.cuts[0])
             frame = cut.place.start + min(22, len(cut.place) // 2)
-        return json.dumps(session.describe()), gr.Slider(maximum=max(edits.frames - 1, 1), value=frame), offered
+        scrubber = gr.Slider(maximum=max(edits.frames - 1, 1), value=frame)
+        parsing = gr.Radio(visible=session.processor.has_parsing)
+        return json.dumps(session.describe()), scrubber, offered, parsing
 
     return open_session
 

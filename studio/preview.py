@@ -67,12 +67,16 @@ def preview(session: Session, request: PreviewRequest) -> bytes:
         "box": [shot.box.x0, shot.box.y0, shot.box.side],
         "chin": [float(v) for v in shot.landmarks.anchor("chin")],
         "feather_px": round(result.feather_px, 1),
+        "feather_share": round(result.chosen.get("feather_share", 1.0), 3),
     }
     if request.score and shot.generated is not None:
         score = seam_score(shot.plate, result.frame, result.generated_matched, shot.box, shot.landmarks)
         header["score"] = round(score.score, 3)
         header["sectors"] = {name: round(value, 2) for name, value in score.sectors.items()}
         header["unblended_score"] = round(_unblended_score(shot), 3)
+        floor = processor.known_floor(shot.cut.clip)
+        if floor is not None:
+            header["floor"] = round(floor, 3)
     blobs = [cv2.imencode(".png", np.ascontiguousarray(layer), PNG_FAST)[1].tobytes() for layer in layers.values()]
     header["layers"] = [{"name": name, "bytes": len(blob)} for name, blob in zip(layers, blobs, strict=True)]
     header["ms"] = round((time.perf_counter() - started) * 1000, 1)

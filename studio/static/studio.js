@@ -174,7 +174,8 @@
   function keepScore(header) {
     const last = state.header;
     if (!last || last.frame !== header.frame || last.score === undefined || !header.driven) return {};
-    return { score: last.score, sectors: last.sectors, unblended_score: last.unblended_score, old: true };
+    const { score, sectors, unblended_score, floor } = last;
+    return { score, sectors, unblended_score, floor, old: true };
   }
 
   function tinted(matte, [x, y, width, height]) {
@@ -248,6 +249,7 @@
     const parts = [];
     if (header.driven && header.score !== undefined) {
       parts.push(["Seam", header.score.toFixed(2)], ["Unblended", header.unblended_score.toFixed(2)]);
+      if (header.floor !== undefined) parts.push(["Floor", header.floor.toFixed(2)]);
       for (const [name, value] of Object.entries(header.sectors)) parts.push([name.replace("_", " "), value.toFixed(2)]);
     }
     parts.forEach(([name, value], i) => {
@@ -261,7 +263,15 @@
     });
     byId("sl-score").classList.toggle("sl-old", Boolean(header.old));
     const notes = session.notes.length ? [session.notes.join("; ")] : [];
-    say([where, ...header.limits, ...notes].map((part) => part[0].toUpperCase() + part.slice(1)).join(". ") + ".");
+    const feather = header.driven ? [featherInWords(header)] : [];
+    say([where, ...feather, ...header.limits, ...notes].map((part) => part[0].toUpperCase() + part.slice(1)).join(". ") + ".");
+  }
+
+  function featherInWords(header) {
+    const share = header.feather_share;
+    const why = share < 1 ? ", narrowed since the picture comes close to the plate"
+      : share > 1 ? ", widened since the picture stays far from the plate" : "";
+    return `feather ${header.feather_px.toFixed(0)} px${why}`;
   }
 
   function say(text, wrong = false) {

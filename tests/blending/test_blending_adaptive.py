@@ -41,8 +41,8 @@ def test_another_mouth_and_another_cheek_are_no_mismatch() -> None:
 
 
 def test_mismatch_is_not_known_where_nothing_still_is_in_view() -> None:
-    outside = ColourRegions.of(Landmarks(POINTS - (BOX.x0 + BOX.side - 12, 0)), CropBox(12 - BOX.side, BOX.y0, BOX.side),
-                               (240, 320))  # fmt: skip
+    box = CropBox(12 - BOX.side, BOX.y0, BOX.side)
+    outside = ColourRegions.of(Landmarks(POINTS - (BOX.x0 - box.x0, 0)), box, (240, 320))
     assert mismatch_levels(SQUARE, SQUARE, outside) is None
     assert feather_share(None) == 1
 

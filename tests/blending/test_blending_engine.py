@@ -84,7 +84,8 @@ def test_hard_pastes_the_whole_square_and_alone_is_free_of_the_reach_guard() -> 
 @pytest.mark.parametrize(
     "change",
     [
-        {"expansion_ratio": 1.16}, {"feather_amount": 31}, {"feather_unit": "px"}, {"feather_match": "off"}, {"compositor": "hard"},
+        {"expansion_ratio": 1.16}, {"feather_amount": 31}, {"feather_unit": "px"}, {"feather_match": "off"},
+        {"compositor": "hard"},
         {"compositor": "poisson"}, {"compositor": "multiband"}, {"colour": "none"}, {"colour": "histogram"},
         {"colour": "covariance"}, {"colour": "mean_std"}, {"colour_amount": 0.95}, {"registration": "off"},
         {"outward_share": 0.05}, {"down_share": 1.55}, {"side_share": 0.95},
