@@ -13,31 +13,29 @@ from __future__ import annotations
 
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
 from blending.mask import ColourRegions
-from blending.types import Frame, compact
 
 SHARES = ((1.0, 0.5), (2.7, 1.0), (4.0, 1.0), (5.5, 1.2))
 """Mismatch in levels and the part of the feather it needs, linear between and constant beyond: half of it for a square
 that agrees with the plate, a fifth more for one in quite another light."""
 
-MIN_TRUST = 0.5
 MIN_CELLS = 12
 """Fewer still cells than this tell nothing: the feather stays whole."""
 
 
-def mismatch_levels(matched: Frame, plate: Frame, regions: ColourRegions) -> float | None:
-    """Median difference in brightness between the square after registration and colour correction and the plate's own,
-    both uint8 (side, side, 3), over the cells that speech does not move; levels, 0 for equal pictures. None where too
-    few such cells are in view."""
-    cells = regions.trust * (regions.still >= 1)
-    count = int((cells > MIN_TRUST).sum())
+def still_differences(first: NDArray[np.uint8], second: NDArray[np.uint8], regions: ColourRegions) -> float | None:
+    """Median over the cells that speech does not move of the mean absolute difference, levels, between two pictures of
+    the square's brightness, uint8 (side, side); 0 for equal ones, None where too few such cells are in view."""
+    cells = regions.still_cells
+    count = int(cells.sum())
     if count < MIN_CELLS:
         return None
     found = np.empty(count, np.float32)
-    edges = np.arange(len(cells) + 1) * len(plate) // len(cells)
-    _cell_differences(compact(matched), compact(plate), cells, edges, found)
-    return float(np.median(found))
+    edges = np.arange(len(cells) + 1) * len(second) // len(cells)
+    _cell_differences(first, second, cells, edges, found)
+    return float(np.partition(found, count // 2)[count // 2])
 
 
 def feather_share(mismatch: float | None) -> float:
@@ -48,21 +46,18 @@ def feather_share(mismatch: float | None) -> float:
     return float(np.interp(mismatch, levels, shares))
 
 
-@njit(cache=True, nogil=True)
-def _cell_differences(first, second, trust, edges, found):  # type: ignore[no-untyped-def]
-    """Mean absolute difference in brightness of each trusted cell, over every second pixel both ways."""
-    cells, count = len(trust), 0
+@njit(cache=True, nogil=True, error_model="numpy")
+def _cell_differences(first, second, chosen, edges, found):  # type: ignore[no-untyped-def]
+    """Mean absolute difference of each chosen cell, over every second pixel of every second row."""
+    cells, count = len(chosen), 0
     for i in range(cells):
         for j in range(cells):
-            if trust[i, j] <= MIN_TRUST:
+            if chosen[i, j] == 0:
                 continue
             total, pixels = np.int32(0), 0
             for row in range(edges[i], edges[i + 1], 2):
                 for column in range(edges[j], edges[j + 1], 2):
-                    blue = np.int32(first[row, column, 0]) - np.int32(second[row, column, 0])
-                    green = np.int32(first[row, column, 1]) - np.int32(second[row, column, 1])
-                    red = np.int32(first[row, column, 2]) - np.int32(second[row, column, 2])
-                    total += np.abs(29 * blue + 150 * green + 77 * red)
+                    total += np.abs(np.int32(first[row, column]) - np.int32(second[row, column]))
                     pixels += 1
-            found[count] = np.float32(total) / np.float32(256 * pixels)
+            found[count] = np.float32(total) / np.float32(pixels)
             count += 1

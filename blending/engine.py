@@ -11,13 +11,14 @@ from numbers import Real
 import numpy as np
 from numpy.typing import ArrayLike
 
-from blending.adaptive import feather_share, mismatch_levels
+from blending.adaptive import feather_share, still_differences
 from blending.colour import match_colour
 from blending.composite import COMPOSITORS
 from blending.mask import ColourRegions, Mask, MatteShape, face_field, field_limits, field_matte, visible_part
 from blending.parsing import SOFT_SHARE, checked_hold_out, hold_back
 from blending.registration import Registration, register, resample
 from blending.settings import BlendSettings
+from blending.texture import Grey, brightness, lay_on_texture
 from blending.types import CropBox, Frame, Landmarks, Matte, as_landmarks, check_frame, check_square, compact
 
 MAX_SQUARE = 4
@@ -34,8 +35,8 @@ class BlendResult:
     the frame that starts at (row, column) `corner`; around it the frame is `plate` and the matte 0. Without a plate the
     patch is the whole frame. limits: in words, what kept the blend from being what the settings ask for. feather_px:
     the feather's width as it was used, in px. generated_matched: uint8 (side, side, 3), the square after registration
-    and colour correction, before the matte. chosen: what was measured and chosen for this frame, by name. cost_ms: time
-    per stage.
+    and colour correction and with its texture, before the matte. chosen: what was measured and chosen for this frame,
+    by name. cost_ms: time per stage.
     """
 
     patch: Frame
@@ -160,7 +161,8 @@ class Blender:
             self.settings.colour, compact(square), base, regions, self.settings.colour_amount
         )
         clock.lap("colour")
-        shape, measured = self._shape(square, base, regions)
+        greys = brightness(square), brightness(base)
+        shape, measured = self._shape(greys, regions)
         clock.lap("match")
         matte = field_matte(regions.field, shape)
         if opacity < 1:
@@ -169,9 +171,13 @@ class Blender:
             taken = hold_back(matte, mask, box, frame_hw, soft)
             colour_limits += (f"{name} keeps the plate in {taken:.0%} of the matte",)
         clock.lap("matte")
+        if self.settings.compositor != "hard":
+            square, share = lay_on_texture(square, greys, regions, matte, self.settings.texture)
+            measured["texture_share"] = share
+        clock.lap("texture")
         composite, used = COMPOSITORS[self.settings.compositor](base, square, matte)
         clock.lap("composite")
-        limits = frame_limits(regions.visible) + colour_limits
+        limits = frame_limits(box, rows, columns) + colour_limits
         if used is matte:
             limits = field_limits(marks, regions.field, shape) + limits
         clock.lap("report")
@@ -194,14 +200,16 @@ class Blender:
             self._face = (key, regions)
         return self._face[1]
 
-    def _shape(self, square: Frame, base: Frame, regions: ColourRegions) -> tuple[MatteShape, dict[str, float]]:
-        """The matte's numbers, its feather narrowed by the match where that is asked for; and what was measured."""
+    def _shape(self, greys: tuple[Grey, Grey], regions: ColourRegions) -> tuple[MatteShape, dict[str, float]]:
+        """The matte's numbers, its feather narrowed or widened by the match where that is asked for; what was measured.
+        greys: brightness of the corrected square and of the plate's."""
+        side = len(greys[0])
         if not self.settings.follows_match or self.settings.compositor == "hard":
-            return self.settings.matte_shape(len(base)), {}
-        mismatch = mismatch_levels(square, base, regions)
+            return self.settings.matte_shape(side), {}
+        mismatch = still_differences(*greys, regions)
         share = feather_share(mismatch)
         measured = {} if mismatch is None else {"mismatch_levels": mismatch}
-        return self.settings.matte_shape(len(base), share), {**measured, "feather_share": share}
+        return self.settings.matte_shape(side, share), {**measured, "feather_share": share}
 
     def _registration(
         self, given: Registration | None, base: Frame, generated: Frame, regions: ColourRegions
@@ -277,7 +285,7 @@ def checked_box(box: CropBox | None, landmarks: Landmarks, frame_shape: tuple[in
     return box
 
 
-def frame_limits(visible: Mask) -> tuple[str, ...]:
-    """Says how much of the square lies outside the frame, when some of it does."""
-    outside = 1 - float(visible.mean())
+def frame_limits(box: CropBox, rows: slice, columns: slice) -> tuple[str, ...]:
+    """Says how much of the square lies outside the frame, when some of it does. rows, columns: `box.inside`."""
+    outside = 1 - (rows.stop - rows.start) * (columns.stop - columns.start) / box.side**2
     return (f"{outside:.0%} of the generated picture lies outside the frame",) if outside > 0 else ()

@@ -30,14 +30,19 @@ from blending.types import CropBox, Landmarks, Matte, as_landmarks
 RIM_SHARE = 4 / 328
 """Part of the square's side, at each edge, that holds original pixels."""
 
-GRID_CELLS = 96
-"""Distances are computed on at most this many cells a side and interpolated: 2.6 px apart at S = 250."""
+GRID_CELLS = 80
+"""Distances are computed on at most this many cells a side and interpolated: 3.1 px apart at S = 250."""
+
+MOUTH_CELLS = 48
+"""The mouth guard is soft: half as fine a grid moves no alpha by more than .004."""
 
 MOUTH_MARGIN_SHARE = 0.02
 """The mouth guard reaches this much of S further."""
 
 TRUST_CELLS = 41
 """Cells a side of the grid on which the colour error is measured: 8 px each at the generator's 328."""
+
+STILL_TRUST = 0.5
 
 MOVING_SHARE = 0.15
 """Skin moves with the mouth over this part of S around it."""
@@ -86,10 +91,10 @@ class MatteShape:
 class FaceField:
     """What the matte of one face needs and no setting changes.
 
-    distance_grid, mouth_grid: float32 (cells, cells), px, signed distance to the face's outline and to `mouth_region`
-    (negative inside) at the centres of equal cells. mouth_gap_px: shortest way from the mouth to the outline.
-    edge_gaps_px: from the mouth to the left, top, right and bottom border pixel of the square, negative where it
-    reaches over it.
+    distance_grid, mouth_grid: float32 (cells, cells), each of its own, px, signed distance to the face's outline and to
+    `mouth_region` (negative inside) at the centres of equal cells. mouth_gap_px: shortest way from the mouth to the
+    outline. edge_gaps_px: from the mouth to the left, top, right and bottom border pixel of the square, negative where
+    it reaches over it.
     """
 
     box: CropBox
@@ -143,7 +148,7 @@ def signed_distance(polygon: NDArray[np.float32], xs: NDArray, ys: NDArray) -> N
     return distance
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _fill_distance(corners, across, down, distance):  # type: ignore[no-untyped-def]
     """Row by row and edge by edge, so that the innermost loop runs over contiguous columns."""
     count = len(across)
@@ -173,6 +178,21 @@ def _fill_distance(corners, across, down, distance):  # type: ignore[no-untyped-
             nearest[column] = -length if lowest[column] > zero or highest[column] < zero else length
 
 
+@njit(cache=True, nogil=True, error_model="numpy")
+def _gap_px(outline, points):  # type: ignore[no-untyped-def]
+    """Shortest way in px from points inside a convex outline to its lines; 0 when one of them lies outside."""
+    middle_x, middle_y, gap = outline[:, 0].mean(), outline[:, 1].mean(), np.inf
+    for corner in range(len(outline)):
+        x, y = outline[corner, 0], outline[corner, 1]
+        after = corner + 1 if corner + 1 < len(outline) else 0
+        dx, dy = outline[after, 0] - x, outline[after, 1] - y
+        length = max(np.hypot(dx, dy), np.float32(1e-6))
+        inside = 1.0 if (middle_x - x) * dy - (middle_y - y) * dx > 0 else -1.0
+        for k in range(len(points)):
+            gap = min(gap, inside * ((points[k, 0] - x) * dy - (points[k, 1] - y) * dx) / length)
+    return max(gap, 0.0)
+
+
 def mouth_region(landmarks: Landmarks, generated: Landmarks | None = None) -> NDArray[np.float32]:
     """Hull of the lips and of where an opening mouth takes them, float32 (K, 2), px: halfway to the chin. On pairs of
     closed and wide open mouths the lower lip falls by .11 S at most, of .22 S to the chin. Known lips of the generated
@@ -194,19 +214,21 @@ def face_field(
     marks = as_landmarks(landmarks)
     drawn = None if generated is None else as_landmarks(generated)
     outline, mouth = face_outline(marks, drawn), mouth_region(marks, drawn)
-    cells = min(box.side, GRID_CELLS)
-    centres = (np.arange(cells) + 0.5) * (box.side / cells) - 0.5
-    xs, ys = box.x0 + centres, box.y0 + centres
-    gap_px = min(cv2.pointPolygonTest(outline, (float(x), float(y)), True) for x, y in mouth)
     (left, top), (right, bottom) = mouth.min(axis=0).tolist(), mouth.max(axis=0).tolist()
     return FaceField(
         box,
         outline,
-        signed_distance(outline, xs, ys),
-        signed_distance(mouth, xs, ys),
-        max(0.0, float(gap_px)),
+        signed_distance(outline, *_centres(box, min(box.side, GRID_CELLS))),
+        signed_distance(mouth, *_centres(box, min(box.side, MOUTH_CELLS))),
+        _gap_px(outline, mouth),
         (left - box.x0, top - box.y0, box.x0 + box.side - 1 - right, box.y0 + box.side - 1 - bottom),
     )
+
+
+def _centres(box: CropBox, cells: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Columns' x and rows' y, frame px, of the centres of equal cells of the square."""
+    steps = (np.arange(cells) + 0.5) * (box.side / cells) - 0.5
+    return box.x0 + steps, box.y0 + steps
 
 
 def field_matte(field: FaceField, shape: MatteShape) -> Matte:
@@ -227,7 +249,7 @@ def field_matte(field: FaceField, shape: MatteShape) -> Matte:
     return alpha
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _fill_rise(distance, middle, reach, more_down, more_aside, ramp, rise):  # type: ignore[no-untyped-def]
     """(reach - distance) / ramp on the grid; the reach grows by more_down and more_aside times the squared cosine of
     the angle, seen from the outline's middle, to straight down and to either side."""
@@ -353,12 +375,19 @@ class ColourRegions:
         trust = np.clip((mouth / np.float32(side) - MOUTH_MARGIN_SHARE) / MOVING_SHARE, 0, 1).astype(np.float32)
         trust *= LOWER_FACE_TRUST + (1 - LOWER_FACE_TRUST) * self.still
         trust[0] = trust[-1] = trust[:, 0] = trust[:, -1] = 0
-        if not self.visible.all():
-            edges = np.arange(cells) * side // cells
-            whole = np.minimum.reduceat(np.minimum.reduceat(self.visible, edges, axis=0), edges, axis=1)
-            # A cell beside one that is out of view has a gradient made up of padding.
-            trust *= cv2.erode(whole.astype(np.uint8), np.ones((3, 3), np.uint8))
+        trust *= self.in_view
         return trust
+
+    @cached_property
+    def in_view(self) -> NDArray[np.uint8]:
+        """1 in cells of `trust` that lie in the frame, and beside none that does not: one that does has a gradient made
+        up of padding."""
+        side, cells = self.field.box.side, self._cells
+        if self.visible.all():
+            return np.ones((cells, cells), np.uint8)
+        edges = np.arange(cells) * side // cells
+        whole = np.minimum.reduceat(np.minimum.reduceat(self.visible, edges, axis=0), edges, axis=1)
+        return np.asarray(cv2.erode(whole.astype(np.uint8), np.ones((3, 3), np.uint8)), np.uint8)
 
     @cached_property
     def still(self) -> NDArray[np.float32]:
@@ -370,6 +399,18 @@ class ColourRegions:
         above = (nose - (np.arange(cells)[:, None] + 0.5) / cells) / 0.05
         return np.clip(np.maximum((outside + 0.06) / 0.08, above), 0, 1).astype(np.float32)
 
+    @cached_property
+    def still_cells(self) -> NDArray[np.uint8]:
+        """1 in the cells of `trust` that are to be believed and that speech does not move."""
+        return (self.trust * (self.still >= 1) > STILL_TRUST).astype(np.uint8)
+
+    @cached_property
+    def off_lips(self) -> NDArray[np.float32]:
+        """0 in cells of `trust` on the plate's lips, 1 from .07 S around them on; rises from .02 S."""
+        box = self.field.box
+        lips = signed_distance(_hull(self.landmarks.region("outer_lip")), *_centres(box, self._cells))
+        return smoothstep((lips * np.float32(1 / box.side) - np.float32(0.02)) * np.float32(1 / 0.05))
+
     @property
     def _cells(self) -> int:
         return min(TRUST_CELLS, max(4, self.field.box.side // 4))
@@ -379,6 +420,14 @@ class ColourRegions:
         """Signed distance to the mouth, float32 (side, side), px, and 1 over the margin of .02 S around it in which it
         still counts as mouth."""
         return self.field.mouth_distance, np.float32(1 / (MOUTH_MARGIN_SHARE * self.field.box.side))
+
+    @property
+    def mouth_columns(self) -> tuple[int, int]:
+        """First column of the square in which the mouth counts, and the one after the last."""
+        side = self.field.box.side
+        left, _, right, _ = self.field.edge_gaps_px
+        margin = MOUTH_MARGIN_SHARE * side + 0.5 * side / min(side, MOUTH_CELLS) + 1
+        return min(max(int(left - margin), 0), side), min(max(int(side - right + margin), 0), side)
 
     def black_below(self, cells: NDArray[np.float32]) -> float:
         """Brightness, in levels, below which a mouth's pixel is no skin: .4 of the mean over trusted cells of the face.

@@ -8,7 +8,7 @@ colours explains (cast, contrast, saturation) holds in the mouth too; only what 
 face, filled in across the mouth. On simulated generators the map in front of the field takes the visible error from
 .77 to .69 (actor) and from 1.03 to .70 (real footage, a smiling plate under a speaking mouth).
 
-Source: specs of this project; the fill is normalised convolution (Knutsson and Westin 1993) at four scales, the trust
+Source: specs of this project; the fill is normalised convolution (Knutsson and Westin 1993) at three scales, the trust
 iteratively reweighted least squares with Cauchy weights.
 """
 
@@ -24,8 +24,8 @@ from numpy.typing import NDArray
 from blending.mask import ColourRegions
 from blending.types import Frame, compact
 
-RADII_CELLS = (1, 3, 8, 14)
-"""Half-widths of the four scales, at 41 cells."""
+RADII_CELLS = (1, 3, 9)
+"""Half-widths of the three scales, at 41 cells."""
 
 EDGE_LEVELS2 = 36.0
 """Trust is halved where brightness changes by 6 levels per cell."""
@@ -65,10 +65,12 @@ def membrane(generated: Frame, plate: Frame, regions: ColourRegions, amount: flo
     error = colour_error(low, target, regions.trust)
     # As wide as the square already: what is left for the kernel runs along contiguous rows.
     field = cv2.resize(error.field * np.float32(amount), (len(generated), cells), interpolation=cv2.INTER_LINEAR)
-    mapped = cv2.transform(generated.astype(np.float32), error.linear * np.float32(amount))
     mouth_px, per_margin = regions.mouth_rise
     matched, per_black = np.empty(generated.shape, np.uint8), np.float32(1 / regions.black_below(low))
-    _correct(compact(generated), mapped, field.reshape(cells, -1), mouth_px, per_margin, per_black, matched)
+    _correct(
+        compact(generated), error.linear * np.float32(amount), field.reshape(cells, -1), mouth_px, per_margin,
+        per_black, *regions.mouth_columns, matched,
+    )  # fmt: skip
     return matched
 
 
@@ -82,7 +84,7 @@ def colour_error(generated: NDArray[np.float32], plate: NDArray[np.float32], tru
     return ColourError(linear, _fill(left, weight) + constant)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _doubt_edges(first, second, weight):  # type: ignore[no-untyped-def]
     """Divides each cell's weight by 1 + (the larger of the pictures' squared gradients, levels per cell) / 36."""
     cells = len(weight)
@@ -104,52 +106,48 @@ def _linear_map(
     return linear.astype(np.float32), constant.astype(np.float32)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _fit_map(generated, error, trust, steps, level2, ridge, largest, linear, constant):  # type: ignore[no-untyped-def]
-    least, middle, shift = np.inf, np.empty(3), np.empty(3)
+    """All sums that a step needs are in one 7 x 7 product of (generated, error, 1) with itself, weighted."""
+    cells, middle, shift = trust.size, np.empty(3), np.empty(3)
     spread, shared = np.empty((3, 3)), np.empty((3, 3))
-    for _ in range(steps):
-        mass = 1e-9
-        middle[:], shift[:], spread[:], shared[:] = 0.0, 0.0, 0.0, 0.0
-        for i in range(trust.shape[0]):
-            for j in range(trust.shape[1]):
-                if trust[i, j] <= 0:
-                    continue
-                left2 = 0.0
-                for m in range(3):
-                    left = error[i, j, m] - constant[m]
-                    for n in range(3):
-                        left -= linear[m, n] * generated[i, j, n]
-                    left2 += left * left
-                weight = trust[i, j] / (1 + left2 / least)
-                mass += weight
-                for m in range(3):
-                    middle[m] += weight * generated[i, j, m]
-                    shift[m] += weight * error[i, j, m]
-                    for n in range(3):
-                        spread[m, n] += weight * generated[i, j, m] * generated[i, j, n]
-                        shared[m, n] += weight * error[i, j, m] * generated[i, j, n]
+    rows, weighted, weight = np.ones((7, cells)), np.empty((7, cells)), np.empty(cells)
+    drawn, off, trusted = generated.reshape(-1, 3), error.reshape(-1, 3), trust.reshape(-1)
+    for k in range(cells):
         for m in range(3):
-            middle[m] /= mass
-            shift[m] /= mass
+            rows[m, k], rows[3 + m, k] = drawn[k, m], off[k, m]
+    per_level2 = 0.0
+    for _ in range(steps):
+        weight[:] = 1.0
+        for m in range(3):
+            a, b, c, d = linear[m, 0], linear[m, 1], linear[m, 2], constant[m]
+            for k in range(cells):
+                left = rows[3 + m, k] - d - a * rows[0, k] - b * rows[1, k] - c * rows[2, k]
+                weight[k] += left * left * per_level2
+        for k in range(cells):
+            weight[k] = trusted[k] / weight[k]
+        for m in range(7):
+            for k in range(cells):
+                weighted[m, k] = weight[k] * rows[m, k]
+        sums = np.dot(weighted, rows.T)
+        sums /= 1e-9 + sums[6, 6]
+        for m in range(3):
+            middle[m], shift[m] = sums[m, 6], sums[3 + m, 6]
         for m in range(3):
             for n in range(3):
-                spread[m, n] = spread[m, n] / mass - middle[m] * middle[n]
-                shared[m, n] = shared[m, n] / mass - shift[m] * middle[n]
+                spread[m, n] = sums[m, n] - middle[m] * middle[n]
+                shared[m, n] = sums[3 + m, n] - shift[m] * middle[n]
             spread[m, m] += ridge
         _divide(shared, spread, linear)
-        size = 0.0
-        for m in range(3):
-            for n in range(3):
-                size += linear[m, n] * linear[m, n]
-        if size > largest * largest:
-            linear *= largest / np.sqrt(size)
+        size = np.sqrt((linear * linear).sum())
+        if size > largest:
+            linear *= largest / size
         for m in range(3):
             constant[m] = shift[m] - linear[m, 0] * middle[0] - linear[m, 1] * middle[1] - linear[m, 2] * middle[2]
-        least = level2
+        per_level2 = 1.0 / level2
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _divide(shared, spread, linear):  # type: ignore[no-untyped-def]
     """linear = shared @ inverse of the symmetric, positive 3 x 3 `spread`, by its adjugate."""
     adjugate = np.empty((3, 3))
@@ -182,7 +180,7 @@ def _fill(error: NDArray[np.float32], trust: NDArray[np.float32]) -> NDArray[np.
     return field
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _refine(field, near, little):  # type: ignore[no-untyped-def]
     """field = the mean of `near` where there is enough weight for it, the field as it was where there is not."""
     for i in range(field.shape[0]):
@@ -199,7 +197,7 @@ def _spread(packed: NDArray[np.float32], radius: int) -> NDArray[np.float32]:
     return np.asarray(cv2.boxFilter(once, -1, size, borderType=cv2.BORDER_CONSTANT), np.float32)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _weigh(error, weight, around, per_level2, packed):  # type: ignore[no-untyped-def]
     """packed = (w error, w), float32 (cells, cells, 4): each cell's weight over 1 + (its squared distances from 0 and
     from the mean of `around`) * per_level2. weight is updated in place."""
@@ -223,7 +221,8 @@ def _grey(cells: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def cell_means(frame: Frame, cells: int) -> NDArray[np.float32]:
-    """Means of a square over cells x cells parts of nearly equal size, float32 (cells, cells, 3), levels."""
+    """Means of a square over cells x cells parts of nearly equal size, float32 (cells, cells, 3), levels; of every
+    second row."""
     means = np.empty((cells, cells, 3), np.float32)
     _fill_means(compact(frame), np.arange(cells + 1) * len(frame) // cells, means)
     return means
@@ -235,13 +234,15 @@ def _fill_means(frame, edges, means):  # type: ignore[no-untyped-def]
     sums = np.empty(3 * side, np.int32)
     for i in range(cells):
         sums[:] = 0
-        for row in range(edges[i], edges[i + 1]):
+        rows = 0
+        for row in range(edges[i], edges[i + 1], 2):
+            rows += 1
             line = frame[row].reshape(-1)
             for k in range(3 * side):
                 sums[k] += line[k]
         for j in range(cells):
             first, last = edges[j], edges[j + 1]
-            scale = np.float32(1) / np.float32((edges[i + 1] - edges[i]) * (last - first))
+            scale = np.float32(1) / np.float32(rows * (last - first))
             for channel in range(3):
                 total = np.int32(0)
                 for column in range(first, last):
@@ -249,34 +250,50 @@ def _fill_means(frame, edges, means):  # type: ignore[no-untyped-def]
                 means[i, j, channel] = np.float32(total) * scale
 
 
-@njit(cache=True, nogil=True)
-def _correct(generated, mapped, field, mouth_px, per_margin, per_black, matched):  # type: ignore[no-untyped-def]
-    """matched = generated + share * (field + mapped), rounded. mapped: float32 (side, side, 3), the map's part of the
-    error. field: float32 (cells, 3 * side), already as wide as the square. share is 1, but less for what is dark in the
-    mouth. Rows are laid flat, so that the compiler does several values at once."""
+@njit(cache=True, nogil=True, error_model="numpy")
+def _correct(generated, linear, field, mouth_px, per_margin, per_black, first, last, matched):  # type: ignore[no-untyped-def]
+    """matched = generated + share * (linear @ generated + field), rounded. field: float32 (cells, 3 * side), already as
+    wide as the square. share is 1, but less for what is dark in the mouth, which lies in columns first .. last - 1.
+    A row and a step at a time, so that the compiler does several values at once."""
     side, cells = len(generated), len(field)
     one, two, three, half = np.float32(1), np.float32(2), np.float32(3), np.float32(0.5)
     zero, top = np.float32(0), np.float32(255)
-    share = np.ones(3 * side, np.float32)
+    share, error = np.ones(3 * side, np.float32), np.empty(3 * side, np.float32)
+    planes, mapped = np.empty((3, side), np.float32), np.empty((3, side), np.float32)
     for row in range(side):
         place = (row + 0.5) * (cells / side) - 0.5
         above = min(max(int(np.floor(place)), 0), cells - 2)
         down = np.float32(min(max(place - above, 0.0), 1.0))
-        upper, lower, more = field[above], field[above + 1], mapped[row].reshape(-1)
+        upper, lower = field[above], field[above + 1]
         drawn, line, mouth = generated[row].reshape(-1), matched[row].reshape(-1), mouth_px[row]
-        share[:] = one
         for column in range(side):
+            planes[0, column] = np.float32(drawn[3 * column])
+            planes[1, column] = np.float32(drawn[3 * column + 1])
+            planes[2, column] = np.float32(drawn[3 * column + 2])
+        for channel in range(3):
+            by_blue, by_green, by_red = linear[channel, 0], linear[channel, 1], linear[channel, 2]
+            for column in range(side):
+                mapped[channel, column] = (
+                    by_blue * planes[0, column] + by_green * planes[1, column] + by_red * planes[2, column]
+                )
+        for column in range(side):
+            error[3 * column] = mapped[0, column]
+            error[3 * column + 1] = mapped[1, column]
+            error[3 * column + 2] = mapped[2, column]
+        for k in range(3 * side):
+            error[k] += upper[k] + down * (lower[k] - upper[k])
+        share[3 * first : 3 * last] = one
+        for column in range(first, last):
             within = one - mouth[column] * per_margin
             if within <= zero:
                 continue
             within = min(within, one)
-            blue, green, red = drawn[3 * column], drawn[3 * column + 1], drawn[3 * column + 2]
+            blue, green, red = planes[0, column], planes[1, column], planes[2, column]
             t = np.float32(0.114) * blue + np.float32(0.587) * green + np.float32(0.299) * red
             t = min(t * per_black, one)
             share[3 * column : 3 * column + 3] = one - within * within * (three - two * within) * (
                 one - t * t * (three - two * t)
             )
         for k in range(3 * side):
-            error = upper[k] + down * (lower[k] - upper[k]) + more[k]
-            level = np.float32(drawn[k]) + share[k] * error + half
+            level = np.float32(drawn[k]) + share[k] * error[k] + half
             line[k] = np.uint8(np.int32(min(max(level, zero), top)))

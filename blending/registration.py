@@ -194,7 +194,7 @@ def _weight(regions: ColourRegions, side: int) -> NDArray[np.float32]:
     return weight
 
 
-@njit(cache=True, nogil=True, fastmath=True)
+@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
 def _gauss_newton(target, source, slope_x, slope_y, weight, low, high, steps, least, floor):  # type: ignore[no-untyped-def]
     """(gain, dx, dy, scale) for which gain * source, scaled about its middle and moved, is nearest to target.
 

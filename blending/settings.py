@@ -118,6 +118,11 @@ class BlendSettings(BaseModel):
         1.0, 0.0, 1.0, 0.05, label="Colour amount",
         help="How much of the colour correction is applied: 0 none of it, 1 all of it.",
     )  # fmt: skip
+    texture: Number = _slider(
+        1.0, 0.0, 1.0, 0.05, label="Texture",
+        help="The plate's stubble and grain laid over generated skin that lacks them, never on the lips: 0 none, 1 as "
+        "much as is missing.",
+    )  # fmt: skip
     registration: Annotated[str, _among(REGISTRATIONS)] = _choice(
         "on", REGISTRATIONS, label="Registration",
         help="on: the generated square is shifted and scaled onto the plate, by 3 px in 328 at most, as measured in "

@@ -8,15 +8,20 @@ import pytest
 from synthetic_face import plate_of, points_68
 
 from blending import Blender, BlendSettings, CropBox, Landmarks
-from blending.adaptive import SHARES, feather_share, mismatch_levels
+from blending.adaptive import SHARES, feather_share, still_differences
 from blending.mask import ColourRegions
+from blending.texture import brightness
 from blending.types import Frame
 
 POINTS = points_68()
-PLATE = plate_of(POINTS, (320, 240))
+PLATE = plate_of(POINTS)
 BOX = CropBox.from_landmarks(POINTS)
 SQUARE = np.ascontiguousarray(BOX.extract(PLATE))
-REGIONS = ColourRegions.of(Landmarks(POINTS), BOX, (240, 320))
+REGIONS = ColourRegions.of(Landmarks(POINTS), BOX, (320, 320))
+
+
+def mismatch_levels(first: Frame, second: Frame, regions: ColourRegions) -> float | None:
+    return still_differences(brightness(first), brightness(second), regions)
 
 
 def grained(levels: float) -> Frame:
@@ -42,7 +47,7 @@ def test_another_mouth_and_another_cheek_are_no_mismatch() -> None:
 
 def test_mismatch_is_not_known_where_nothing_still_is_in_view() -> None:
     box = CropBox(12 - BOX.side, BOX.y0, BOX.side)
-    outside = ColourRegions.of(Landmarks(POINTS - (BOX.x0 - box.x0, 0)), box, (240, 320))
+    outside = ColourRegions.of(Landmarks(POINTS - (BOX.x0 - box.x0, 0)), box, (320, 320))
     assert mismatch_levels(SQUARE, SQUARE, outside) is None
     assert feather_share(None) == 1
 
@@ -60,6 +65,7 @@ def test_engine_uses_and_reports_the_feather_of_the_match(levels: float) -> None
     assert outcome.chosen["feather_share"] == feather_share(outcome.chosen["mismatch_levels"])
     assert outcome.feather_px == pytest.approx(asked * outcome.chosen["feather_share"])
     same = Blender(BlendSettings(feather_match="off", feather_amount=30 * outcome.chosen["feather_share"]))
+    assert outcome.chosen["texture_share"] == 0  # a square with more grain than the plate needs none of it
     np.testing.assert_allclose(outcome.matte, same.blend(PLATE, SQUARE, BOX, POINTS).matte, atol=1e-5)
 
 

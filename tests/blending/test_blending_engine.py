@@ -88,6 +88,7 @@ def test_hard_pastes_the_whole_square_and_alone_is_free_of_the_reach_guard() -> 
         {"compositor": "hard"},
         {"compositor": "poisson"}, {"compositor": "multiband"}, {"colour": "none"}, {"colour": "histogram"},
         {"colour": "covariance"}, {"colour": "mean_std"}, {"colour_amount": 0.95}, {"registration": "off"},
+        {"texture": 0.9},
         {"outward_share": 0.05}, {"down_share": 1.55}, {"side_share": 0.95},
     ],
     ids=str,
@@ -196,7 +197,7 @@ def test_blend_faces_is_over_by_the_documented_mask() -> None:
 
 
 def test_px_feather_agrees_between_engine_and_documented_function() -> None:
-    chosen = settings(feather_unit="px", feather_amount=22, colour="none", registration="off", down_share=1)
+    chosen = settings(feather_unit="px", feather_amount=22, colour="none", registration="off", down_share=1, texture=0)
     outcome = Blender(chosen).blend(PLATE, GENERATED, BOX, POINTS)
     assert outcome.feather_px == 22
     np.testing.assert_array_equal(outcome.matte, create_face_mask(POINTS, PLATE.shape, feather_amount=22))
@@ -301,7 +302,7 @@ def test_result_tells_what_was_chosen_and_what_it_cost() -> None:
     reach = 0.15 * BOX.side / 2
     assert outcome.chosen["reach_px"] == pytest.approx(reach)
     assert outcome.chosen["reach_below_px"] == pytest.approx(2 * reach)
-    stages = ["geometry", "registration", "resample", "colour", "match", "matte", "composite", "report"]
+    stages = ["geometry", "registration", "resample", "colour", "match", "matte", "texture", "composite", "report"]
     assert list(outcome.cost_ms) == stages
     assert min(outcome.cost_ms.values()) >= 0
 

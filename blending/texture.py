@@ -1,0 +1,94 @@
+"""The plate's fine texture (stubble, pores, grain) laid over generated skin that has lost it.
+
+Networks draw smooth skin, and where the plate's stubble ends the eye finds the matte. What the plate has beyond its own
+blur is added to the generated square: only as much as the square lacks, nowhere near the lips, and less where both
+pictures differ in their coarse structure, since an edge of the plate's face is no texture of the generated one. It is
+no mixed-gradient cloning: that takes the plate's edges everywhere, its mouth among them. Texture is brightness only:
+the colours of a camera's grain say nothing. Against the plate, LS1's seams fall from .96 to .74, its skin from .97 to
+.89, and its stubble no longer ends at the jaw.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from blending.adaptive import still_differences
+from blending.mask import ColourRegions
+from blending.types import Frame, Matte
+
+Grey = NDArray[np.uint8]
+
+BLUR_SHARE = 5 / 328
+"""What a box of this part of S takes away is texture."""
+
+WHOLE_AT, NONE_FROM = 0.40, 0.75
+"""Fine detail of the square over the plate's: all of the texture is laid on up to the first, none from the second."""
+
+FLAT_LEVELS = 0.3
+"""A plate whose detail is less than this has no texture to lay on."""
+
+AGREE_LEVELS2 = 64.0
+"""Half as much texture where the blurred pictures differ by 8 levels."""
+
+LARGEST_LEVELS = 40.0
+"""What stands out further is an edge."""
+
+
+def brightness(square: Frame) -> Grey:
+    """uint8 (side, side) of uint8 (side, side, 3): the weights of BT.601."""
+    return np.asarray(cv2.cvtColor(square, cv2.COLOR_BGR2GRAY), np.uint8)
+
+
+def lay_on_texture(
+    generated: Frame, greys: tuple[Grey, Grey], regions: ColourRegions, matte: Matte, amount: float
+) -> tuple[Frame, float]:
+    """The square with `amount`, 0..1, of the texture it lacks, uint8 (side, side, 3), and the share that was laid on.
+
+    generated: uint8 (side, side, 3), after registration and colour correction. greys: brightness of the generated
+    square and of the plate's, uint8 (side, side). matte: of the square; where it is 0 nothing is laid on, since nothing
+    is seen. The share is 0, and the square the same array, where the plate has no more detail than the square: two
+    equal pictures stay what they are.
+    """
+    width = 2 * round(BLUR_SHARE * len(generated) / 2) + 1
+    if amount == 0 or width < 3:
+        return generated, 0.0
+    drawn_coarse, coarse = (np.asarray(cv2.blur(grey, (width, width)), np.uint8) for grey in greys)
+    drawn, there = still_differences(greys[0], drawn_coarse, regions), still_differences(greys[1], coarse, regions)
+    if there is None or drawn is None or there < FLAT_LEVELS:
+        return generated, 0.0
+    share = amount * min(max((NONE_FROM - drawn / there) / (NONE_FROM - WHOLE_AT), 0.0), 1.0)
+    if share == 0:
+        return generated, 0.0
+    textured, side = generated.copy(), (len(generated), len(generated))
+    weight = cv2.resize(regions.off_lips * (np.float32(share) * regions.in_view), side, interpolation=cv2.INTER_LINEAR)
+    part = cv2.boundingRect((matte > 0).view(np.uint8))
+    _add(greys[1], coarse, drawn_coarse, weight, part, textured.reshape(len(generated), -1))
+    return textured, share
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _add(grey, coarse, drawn_coarse, weight, part, textured):  # type: ignore[no-untyped-def]
+    """In place, in part (x, y, width, height); the rows of `textured` are laid flat, (side, 3 side). A step at a time:
+    with more pictures in one loop the compiler does one value at once."""
+    one, half, zero, top = np.float32(1), np.float32(0.5), np.float32(0), np.float32(255)
+    most, per_level2 = np.float32(LARGEST_LEVELS), np.float32(1 / AGREE_LEVELS2)
+    left, first_row, wide, high = part
+    share, more = np.empty(wide, np.float32), np.empty(3 * wide, np.float32)
+    for row in range(first_row, first_row + high):
+        line = textured[row, 3 * left : 3 * (left + wide)]
+        base, soft = grey[row, left : left + wide], coarse[row, left : left + wide]
+        drawn, counts = drawn_coarse[row, left : left + wide], weight[row, left : left + wide]
+        for k in range(wide):
+            off = np.float32(soft[k]) - np.float32(drawn[k])
+            share[k] = counts[k] / (one + off * off * per_level2)
+        for k in range(wide):
+            fine = np.float32(base[k]) - np.float32(soft[k])
+            share[k] *= min(max(fine, -most), most)
+        for k in range(wide):
+            more[3 * k] = more[3 * k + 1] = more[3 * k + 2] = share[k]
+        for k in range(3 * wide):
+            level = np.float32(line[k]) + more[k] + half
+            line[k] = np.uint8(np.int32(min(max(level, zero), top)))
