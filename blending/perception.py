@@ -37,7 +37,7 @@ def gradient(image: Image) -> NDArray[np.float32]:
     return np.asarray(_gradient(np.ascontiguousarray(image)), np.float32)
 
 
-@njit(cache=True, nogil=True, fastmath=True)
+@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
 def raise_to(largest, octave_values, octave):  # type: ignore[no-untyped-def]
     """In place: largest = max(largest, values of an octave), both float32. The octave's pixel (i, j) stands for
     (i, j) * 2^octave, as pyrDown keeps the even pixels; between them it is bilinear, beyond the last one constant."""
@@ -57,7 +57,7 @@ def raise_to(largest, octave_values, octave):  # type: ignore[no-untyped-def]
                 largest[i, (j << octave) + part] = max(largest[i, (j << octave) + part], value)
 
 
-@njit(cache=True, nogil=True, fastmath=True)
+@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
 def _lab(frame, xyz, root):  # type: ignore[no-untyped-def]
     height, width = frame.shape[:2]
     lab, one = np.empty((height, width, 3), np.float32), np.uint32(1)
@@ -79,7 +79,7 @@ def _lab(frame, xyz, root):  # type: ignore[no-untyped-def]
     return lab
 
 
-@njit(cache=True, nogil=True, fastmath=True)
+@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
 def _gradient(image):  # type: ignore[no-untyped-def]
     """Row by row over contiguous lines, so that the loops become vector instructions."""
     height, width = image.shape[:2]
