@@ -134,3 +134,34 @@ def test_cancel_stops_the_render(page, studio):
     page.wait_for_function("!document.querySelector('#sl-render').disabled", timeout=5_000)
     page.wait_for_timeout(1000)
     assert set((workspace / "renders").glob("*")) == finished
+
+
+def test_only_the_control_under_the_hand_shows_its_help(page):
+    settled(page)
+    page.click("#sl-more button")
+    page.locator("#sl-texture").wait_for(state="visible")
+    assert page.locator("#sl-left .info-text:visible").count() == 0
+    page.hover("#sl-texture")
+    assert page.locator("#sl-left .info-text:visible").count() == 1
+    assert "stubble" in page.locator("#sl-left .info-text:visible").inner_text()
+
+
+def test_parsing_switch_is_shown_only_where_there_are_masks(page):
+    settled(page)
+    page.click("#sl-more button")
+    page.locator("#sl-texture").wait_for(state="visible")
+    assert page.locator("#sl-use_parsing").count() == 0 or not page.locator("#sl-use_parsing").is_visible()
+
+
+def test_score_comes_with_the_floor_and_the_feather_is_told(page):
+    settled(page)
+    for _ in range(30):
+        if "Floor" in page.inner_text("#sl-score"):
+            break
+        seen = page.evaluate(f"{STATE}.seq")
+        page.locator("#sl-feather_amount input[type=range]").press("ArrowRight")
+        settled(page, f"{STATE}.seq > {seen}")
+    assert "Floor" in page.inner_text("#sl-score")
+    header = page.evaluate(f"{STATE}.header")
+    assert 0 < header["floor"] < header["unblended_score"]
+    assert f"Feather {header['feather_px']:.0f} px" in page.inner_text("#sl-say")

@@ -187,3 +187,14 @@ def test_hostile_requests_get_an_answer(client):
     assert foreign.status_code == 403
     assert client.get("/studio/video/..%2f..%2fREADME.md").status_code == 404
     assert client.get("/studio/static/../server.py").status_code == 404
+
+
+def test_header_tells_the_feather_that_was_used_and_the_floor_once_it_is_measured(session):
+    header, _ = ask(session, 30)
+    result = session.processor._generate_frame_with_blending(session.performance, 30, BlendSettings())
+    assert header["feather_px"] == pytest.approx(result.feather_px, abs=0.05)
+    assert header["feather_share"] == pytest.approx(result.chosen["feather_share"], abs=5e-4)
+    floor = session.processor.floor_of(EVENING)
+    header, _ = ask(session, 30)
+    assert header["floor"] == pytest.approx(floor, abs=5e-4)
+    assert header["floor"] < header["score"] < header["unblended_score"]
