@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from numbers import Real
 
+import cv2
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -261,8 +262,9 @@ def _check_share(value: float, name: str) -> None:
 def warm_up() -> None:
     """Compiles (or loads from numba's cache) every kernel of the engine on a small face: seconds once, at start-up."""
     marks, box, plate = _sample()
+    smooth = np.asarray(cv2.blur(plate[12:76, 12:76], (9, 9)), np.uint8)  # what lacks texture needs every kernel
     for compositor in COMPOSITORS:
-        Blender(BlendSettings(compositor=compositor)).blend(plate, plate[:64, :64].copy(), box, marks)
+        Blender(BlendSettings(compositor=compositor)).blend(plate, smooth, box, marks)
 
 
 def _sample() -> tuple[Landmarks, CropBox, Frame]:

@@ -18,6 +18,7 @@ from blending import (
     blend_faces,
     create_face_mask,
 )
+from blending.adaptive import _cell_differences as cell_differences
 from blending.composite import _over as over
 from blending.engine import warm_up
 from blending.mask import _finish_matte as finish_matte
@@ -25,6 +26,7 @@ from blending.membrane import _correct as correct
 from blending.poisson import _relax as relax
 from blending.registration import _gauss_newton as gauss_newton
 from blending.registration import measure_registration
+from blending.texture import _add as add_texture
 
 POINTS = points_68()
 PLATE = plate_of(POINTS)
@@ -333,7 +335,7 @@ def test_blending_takes_little_memory_and_keeps_none() -> None:
 
 def test_warm_up_leaves_nothing_to_compile() -> None:
     warm_up()
-    kernels = [over, correct, gauss_newton, finish_matte, relax]
+    kernels = [over, correct, gauss_newton, finish_matte, relax, add_texture, cell_differences]
     before = [len(kernel.signatures) for kernel in kernels]
     for compositor in COMPOSITORS:
         Blender(settings(compositor=compositor)).blend(PLATE, GENERATED, BOX, POINTS)
