@@ -10,6 +10,8 @@ rewrites, all exact but for float rounding (on the full network at 320 px under 
    map is small, the first 1x1 of an Up works on the small picture.
 4. Where it is large, a block runs in strips of rows that stay in the processor's cache, each with the rows that its
    3x3 convolutions look at beyond its edges.
+5. Of the 1x1 convolutions that join two pictures (fuse_conv, up1, up2) the plate's share is computed by the encoder
+   and the sound's by the audio branch, so that it is kept with them.
 
 Pictures cross the borders of the graphs as (1, H, W, C), the layout the CPU plugin works in.
 """
@@ -61,7 +63,7 @@ class Pointwise:
         return Pointwise((weight @ first.weight).astype(np.float32), bias.astype(np.float32))
 
     def split(self, inputs: int) -> tuple[Pointwise, Pointwise]:
-        """The part of the first `inputs` channels, without bias, and the part of the others."""
+        """The part of the first `inputs` channels (of all but the last -inputs), without bias, and of the others."""
         nothing = np.zeros_like(self.bias)
         return Pointwise(self.weight[:, :inputs], nothing), Pointwise(self.weight[:, inputs:], self.bias)
 
@@ -81,23 +83,27 @@ class Pointwise:
 
 
 def image_encoder(network: UNet) -> ov.Model:
-    """(1, s, s, 6) to the hidden input picture (1, s, s, 12) and x2 .. x6, all (1, H, W, C)."""
+    """(1, s, s, 6) to what the decoder takes of the plate, all (1, H, W, C): the hidden input picture, x2, x3 and
+    the plate's shares of up2, up1 and fuse_conv."""
     parameter, image = _picture(6, network.size, network.size)
     hidden, projection = _input_block(network, image)
-    downs = [network.down1, network.down2, network.down3, network.down4, network.down5]
     pictures = [hidden]
-    for down in downs:
-        block = down.maxpool_conv[0]
-        assert isinstance(block, DoubleConv)
-        first = Pointwise.of(_residuals(block)[0].conv[0])
-        if down is network.down1:
-            first = first.after(projection)
-        pictures.append(_double(pictures[-1], block, first))
-    return ov.Model([_channels_last(picture) for picture in pictures], [parameter], "image encoder")
+    for down in (network.down1, network.down2, network.down3, network.down4, network.down5):
+        block = _block(down.maxpool_conv[0])
+        first = _widening(block)
+        pictures.append(_double(pictures[-1], block, first.after(projection) if down is network.down1 else first))
+    hidden, x2, x3, x4, x5, x6 = pictures
+    c = network.channels
+    shares = [
+        _widening(network.up2.conv).split(-c[2])[1](x4),
+        _widening(network.up1.conv).split(-c[3])[1](x5),
+        _widening(_block(network.fuse_conv[0])).split(c[4])[0](x6),
+    ]
+    return ov.Model([_channels_last(picture) for picture in (hidden, x2, x3, *shares)], [parameter], "image encoder")
 
 
 def audio_branch(network: UNet, batch: int) -> ov.Model:
-    """Windows (B, *AUDIO_SHAPES[mode]) to audio maps (B, s/32, s/32, C)."""
+    """Windows (B, *AUDIO_SHAPES[mode]) to the sound's share of fuse_conv (B, s/32, s/32, C)."""
     windows = ops.parameter([batch, *AUDIO_SHAPES[network.mode]], np.float32)
     branch: AudioBranch = network.audio_model
     x = _inverted_residual(_inverted_residual(windows, branch.conv1), branch.conv2)
@@ -106,24 +112,24 @@ def audio_branch(network: UNet, batch: int) -> ov.Model:
     side = network.size // 32
     if _side(x) != side:
         x = ops.adaptive_avg_pool(x, ops.constant(np.array([side, side])))
-    return ov.Model([_channels_last(x)], [windows], "audio branch")
+    share = _widening(_block(network.fuse_conv[0])).split(network.channels[4])[1](x)
+    return ov.Model([_channels_last(share)], [windows], "audio branch")
 
 
 def decoder(network: UNet) -> ov.Model:
-    """What image_encoder gives, and one audio map, to the picture (1, s, s, 3)."""
-    size = network.size
+    """What image_encoder gives, and one share of the sound, to the picture (1, s, s, 3)."""
+    size, c = network.size, network.channels
     _, projection = _input_block(network, _picture(6, size, size)[1])
-    c = network.channels
-    widths = [projection.weight.shape[1], c[0], c[1], c[2], c[3], c[4]]
-    inputs = [_picture(width, size >> level, size >> level) for level, width in enumerate(widths)]
-    inputs.append(_picture(c[4], size // 32, size // 32))
-    hidden, x2, x3, x4, x5, x6, audio_map = [node for _, node in inputs]
-    x = ops.concat([x6, audio_map], 1)
-    for block in network.fuse_conv:
-        assert isinstance(block, DoubleConv)
-        x = _double(x, block)
-    for up, skip in ((network.up1, x5), (network.up2, x4), (network.up3, x3), (network.up4, x2)):
-        x = _up(x, skip, up)
+    fuse = [_block(block) for block in network.fuse_conv]
+    wide = [len(_widening(block).bias) for block in (network.up2.conv, network.up1.conv, fuse[0])]
+    channels = [projection.weight.shape[1], c[0], c[1], *wide]
+    inputs = [_picture(count, size >> level, size >> level) for level, count in enumerate(channels)]
+    inputs.append(_picture(wide[2], size >> 5, size >> 5))
+    hidden, x2, x3, share2, share1, share0, sound = [node for _, node in inputs]
+    fused = ops.relu(ops.add(share0, sound))
+    x = _double(_narrow(lambda start, stop: fused, size >> 5, 1, fuse[0]), fuse[1])
+    x = _up_share(_up_share(x, share1, network.up1), share2, network.up2)
+    x = _up(_up(x, x3, network.up3), x2, network.up4)
 
     def to_picture(rows: Node) -> Node:
         return ops.sigmoid(Pointwise.of(network.outc.conv)(rows))
@@ -208,6 +214,16 @@ def _inverted_residual(x: Node, block: InvertedResidual) -> Node:
     return Pointwise.of(block.conv[6])(y, add=x if block.residual else None)
 
 
+def _block(module: nn.Module) -> DoubleConv:
+    assert isinstance(module, DoubleConv)
+    return module
+
+
+def _widening(block: DoubleConv) -> Pointwise:
+    """The 1x1 convolution a double block begins with."""
+    return Pointwise.of(_residuals(block)[0].conv[0])
+
+
 def _residuals(block: DoubleConv) -> tuple[InvertedResidual, InvertedResidual]:
     first, second = block.double_conv
     assert isinstance(first, InvertedResidual)
@@ -229,7 +245,7 @@ def _strips(channels: int, side: int) -> int:
 
 def _double(x: Node, block: DoubleConv, first: Pointwise | None = None) -> Node:
     """A double block; first: in place of its first convolution."""
-    widen = first or Pointwise.of(_residuals(block)[0].conv[0])
+    widen = first or _widening(block)
 
     def wide(start: int, stop: int) -> Node:
         return widen(_rows(x, start, stop), relu=True)
@@ -246,17 +262,26 @@ def _up(
     end: Callable[[Node], Node] | None = None,
 ) -> Node:
     """An Up; projection: convolution that gives the skip picture proper; end: what follows, row by row."""
-    widen = Pointwise.of(_residuals(up.conv)[0].conv[0])
+    widen = _widening(up.conv)
     if projection is not None:
         widen = widen.after_second_part(_channels(x), projection)
     side = _side(skip)
     strips = _strips(len(widen.bias), side)
     if strips == 1:
-        spread, keep = widen.split(_channels(x))
-        whole = keep(skip, add=_doubled(spread(x)), relu=True)
-        return _narrow(lambda start, stop: whole, side, 1, up.conv, end)
-    joined = ops.concat([_doubled(x), skip], 1)
-    return _narrow(lambda start, stop: widen(_rows(joined, start, stop), relu=True), side, strips, up.conv, end)
+        return _up_share(x, widen.split(_channels(x))[1](skip), up, end=end)
+    doubled = _doubled(x)
+
+    def wide(start: int, stop: int) -> Node:
+        return widen(ops.concat([_rows(doubled, start, stop), _rows(skip, start, stop)], 1), relu=True)
+
+    return _narrow(wide, side, strips, up.conv, end)
+
+
+def _up_share(x: Node, share: Node, up: Up, *, end: Callable[[Node], Node] | None = None) -> Node:
+    """An Up whose first convolution has been applied to the skip picture, the result being `share`."""
+    spread, _ = _widening(up.conv).split(_channels(x))
+    wide = ops.relu(ops.add(_doubled(spread(x)), share))
+    return _narrow(lambda start, stop: wide, _side(share), 1, up.conv, end)
 
 
 def _narrow(
