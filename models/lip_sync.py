@@ -104,6 +104,14 @@ def list_models(workspace: Path | None = None) -> dict[str, ModelFiles]:
     return found
 
 
+def find_model(name: str, workspace: Path | None = None) -> ModelFiles:
+    """The model of that name; ModelError that lists the known ones."""
+    models = list_models(workspace)
+    if name not in models:
+        raise ModelError(f"model {name!r} does not exist; there are: {', '.join(models) or 'none'}")
+    return models[name]
+
+
 def _find_encoder(folder: Path, workspace: Path | None) -> Path | None:
     places = [folder / "audio_encoder.pth"]
     if workspace is not None:
@@ -167,10 +175,8 @@ class LipSyncModel:
         mode: instead of the card's; without either the weights tell wenet from the others, and "ave" is taken.
         Raises ModelError for an unknown name (listing the known ones) or files that do not fit.
         """
-        models = list_models(workspace)
-        if name not in models:
-            raise ModelError(f"model {name!r} does not exist; there are: {', '.join(models) or 'none'}")
-        return cls.from_files(models[name], mode=mode, device=device, runtime=runtime, threads=threads)
+        files = find_model(name, workspace)
+        return cls.from_files(files, mode=mode, device=device, runtime=runtime, threads=threads)
 
     @classmethod
     def from_files(

@@ -42,6 +42,8 @@ Node = Any
 
 STRIP_BYTES = 3_300_000
 """Size of the widened map of one strip: 20 rows of the full network's last block."""
+FEWEST_ROWS = 4
+"""Rows of a strip, at least: the 3x3 convolutions need three beside the edge."""
 
 
 @dataclass(frozen=True)
@@ -299,7 +301,7 @@ def _narrow(
     stride = int(_convolution(first.conv[3]).stride[0])
     height = side // stride
     done = []
-    for start, stop in _cuts(height, strips):
+    for start, stop in _cuts(height, max(1, min(strips, height // FEWEST_ROWS))):
         above, below = max(start - 1, 0), min(stop + 1, height)
         top, bottom = max(stride * above - 1, 0), min(stride * (below - 1) + 2, side)
         y = _depthwise(

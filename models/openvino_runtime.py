@@ -20,6 +20,7 @@ class OpenVinoRuntime:
     """Three compiled graphs, one request each; several threads take turns."""
 
     name = "openvino"
+    exact = True
 
     def __init__(self, network: UNet, threads: int) -> None:
         options = {

@@ -40,11 +40,12 @@ class Kept:
 class Runtime(Protocol):
     """Runs the parts of one network. Safe to call from several threads.
 
-    name: as in RUNTIMES. about: device, precision and threads, in words.
+    name: as in RUNTIMES. about: device, precision and threads, in words. exact: whether it computes in float32.
     """
 
     name: str
     about: str
+    exact: bool
 
     def encode_picture(self, picture: NDArray[np.float32]) -> Kept:
         """The encoder's pictures of (s, s, 6), BGR 0..1: crop, then masked crop."""
@@ -107,6 +108,7 @@ class TorchRuntime:
         if precision == "float16" or (precision == "auto" and device.type == "cuda" and self._half_is_exact_enough()):
             self._network, self._dtype = self._network.half(), torch.float16
         used = leave_cores_free(threads) if device.type == "cpu" else 0
+        self.exact = self._dtype == torch.float32
         what = str(self._dtype).removeprefix("torch.")
         self.about = f"torch on {device}, {what}" + (f", {_threads(used)}" if used else "")
 
@@ -152,8 +154,6 @@ def _threads(count: int) -> str:
 
 
 def _openvino(network: UNet, device: torch.device, *, threads: int | None = None) -> Runtime:
-    if device.type != "cpu":
-        raise ModelError(f"runtime openvino runs on the CPU, not on {device}; use --device cpu or --runtime torch")
     try:
         from models.openvino_runtime import OpenVinoRuntime
     except ImportError as e:
@@ -176,9 +176,17 @@ def make_runtime(
     auto: OpenVINO on a CPU, torch on a GPU; it never falls back from one to the other. threads: for the CPU, by
     default half of the cores. Raises ModelError for what is not there, with the cure.
     """
+    name, chosen = pick_runtime(name, device)
+    return RUNTIMES[name](network, chosen, threads=threads), chosen
+
+
+def pick_runtime(name: str = "auto", device: str = "auto") -> tuple[str, torch.device]:
+    """Name of a runtime and the device it uses; see make_runtime."""
     if name not in RUNTIME_CHOICES:
         raise ModelError(f"runtime must be one of {', '.join(RUNTIME_CHOICES)}; got {name!r}")
     chosen = pick_device("cpu" if name == "openvino" and device == "auto" else device)
     if name == "auto":
         name = "openvino" if chosen.type == "cpu" else "torch"
-    return RUNTIMES[name](network, chosen, threads=threads), chosen
+    if name == "openvino" and chosen.type != "cpu":
+        raise ModelError(f"runtime openvino runs on the CPU, not on {chosen}; use --device cpu or --runtime torch")
+    return name, chosen
