@@ -59,6 +59,7 @@ def random_network(plan: str, size: int) -> UNet:
                 module.momentum = None  # the statistics are those of what it sees
         with torch.no_grad():
             network(torch.rand(2, 6, size, size), torch.rand(2, *AUDIO_SHAPES["ave"]))
+            network.outc.conv.weight *= 0.1  # keeps the sigmoid out of saturation
     return network.eval()
 
 
@@ -173,10 +174,10 @@ def door_ms(network: UNet, *, threads: int, frames: int = 2 * SOUND_BATCH) -> tu
     box = CropBox(20, 20, 360)
     model.generate(plates[0] // 2, box, features, 0)
     spent = []
-    for _ in range(2):
+    for sound in (features, features[::-1]):  # another sound over the same plates
         started = time.process_time()
         for index, plate in enumerate(plates):
-            model.generate(plate, box, features, index)
+            model.generate(plate, box, sound, index)
         spent.append(1000 * (time.process_time() - started) / frames)
     return spent[0], spent[1]
 
