@@ -298,6 +298,14 @@ def test_the_benchmark_prints_its_table(capsys):
     assert "multiple of 32" in capsys.readouterr().err
 
 
+def test_rates_of_batches_are_measured(monkeypatch):
+    """On the CPU, since there may be no GPU; with one, the benchmark runs this there."""
+    monkeypatch.setattr(benchmark, "make_runtime", lambda network, name, _: make_runtime(network, name, "cpu"))
+    rates = benchmark.gpu_rates(network_by_rule(size=64), rounds=1)
+    assert [batch for _, batch, _ in rates] == [1, 4, 16]
+    assert all(rate > 0 for *_, rate in rates)
+
+
 def test_multiplications_are_those_of_the_format():
     assert benchmark.giga_macs(UNet("ave").eval()) == pytest.approx(4.886, abs=0.001)
     keys = json.loads((ORACLE / "unet_keys.json").read_text())
