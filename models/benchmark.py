@@ -159,8 +159,7 @@ def _by_runtime(runtime: Runtime, picture: Pictures, windows: Pictures, *, keep:
 
     def draw() -> Pictures:
         maps = runtime.encode_sound(windows).parts
-        pictures = [kept if keep else runtime.encode_picture(picture) for _ in maps]
-        return np.concatenate([runtime.draw([one], [sound]) for one, sound in zip(pictures, maps, strict=True)])
+        return np.concatenate([runtime.draw([kept if keep else runtime.encode_picture(picture)], [m]) for m in maps])
 
     return draw
 
