@@ -19,6 +19,7 @@ check: $(VENV)/dev.installed
 
 bench: $(VENV)/app.installed
 	$(BIN)/python -m blending.benchmark
+	$(BIN)/python -m models.benchmark
 	$(BIN)/python -m clips.benchmark
 
 $(VENV)/app.installed: requirements.txt

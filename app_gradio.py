@@ -20,6 +20,7 @@ def main() -> int:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")
     parser.add_argument("--port", type=int, default=7860)
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    parser.add_argument("--runtime", default="auto", help="what runs the network: auto, torch or openvino")
     args = parser.parse_args()
 
     import socket
@@ -28,15 +29,15 @@ def main() -> int:
 
     from clips.errors import ClipError
     from models.errors import ModelError
-    from models.runtime import pick_device
+    from models.runtime import pick_runtime
     from studio.server import build_app
 
     try:
-        pick_device(args.device)
+        pick_runtime(args.runtime, args.device)
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((args.host, args.port))
-        app = build_app(args.workspace.resolve(), device=args.device)
+        app = build_app(args.workspace.resolve(), device=args.device, runtime=args.runtime)
     except (ClipError, ModelError) as e:
         print(f"error: {e}", file=sys.stderr)
         return 2

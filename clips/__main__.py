@@ -46,6 +46,9 @@ def build_parser() -> argparse.ArgumentParser:
         help="a SyncTalk_2D folder (default: SEAMLINE_WORKSPACE or ./workspace)",
     )
     render.add_argument("--device", default="auto", help="auto, cpu or cuda (default auto)")
+    render.add_argument(
+        "--runtime", default="auto", help="what runs the network: auto, torch or openvino (default auto)"
+    )
     return parser
 
 
@@ -75,11 +78,13 @@ def say_error(error: Exception) -> int:
 
 def render_command(args: argparse.Namespace, settings: BlendSettings) -> int:
     processor = CoreClipsProcessor(
-        args.model, workspace=args.workspace, settings=settings, vad_method=args.vad, device=args.device
-    )
+        args.model, workspace=args.workspace, settings=settings, vad_method=args.vad, device=args.device,
+        runtime=args.runtime,
+    )  # fmt: skip
     report = processor.generate_video(
         args.audio, args.output, progress=progress_bar(), base=args.clip, unblended=args.unblended
     )
+    print(f"network: {processor.model.runtime.about}")
     for note in report.notes:
         print(f"note: {note}")
     seam = (

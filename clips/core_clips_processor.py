@@ -133,7 +133,8 @@ class CoreClipsProcessor:
     """Drives one model's core clips with speech.
 
     model_name: a model of the library or the workspace, with core clips of the same name. workspace: None
-    is `default_workspace()`. settings: defaults of the blend. Raises ClipError or ModelError when the model
+    is `default_workspace()`. settings: defaults of the blend. runtime: what runs the network, see
+    `models.runtime.make_runtime`. Raises ClipError or ModelError when the model
     or its clips cannot be used.
     """
 
@@ -145,6 +146,7 @@ class CoreClipsProcessor:
         settings: BlendSettings | None = None,
         vad_method: str = "silero",
         device: str = "auto",
+        runtime: str = "auto",
     ) -> None:
         from models.lip_sync import LipSyncModel
 
@@ -152,7 +154,7 @@ class CoreClipsProcessor:
         self.settings = settings or BlendSettings()
         self.vad_method = vad_method
         workspace = default_workspace() if workspace is None else workspace
-        self.model: LipSyncModel = LipSyncModel.load(model_name, workspace, device=device)
+        self.model: LipSyncModel = LipSyncModel.load(model_name, workspace, device=device, runtime=runtime)
         self.clips: dict[str, CoreClip] = {clip.name: clip for clip in ClipLibrary(workspace).clips(model_name)}
         self._workspace = workspace
         self._frames: dict[str, ClipFrames] = {}

@@ -6,7 +6,8 @@ The constants are those of the public SyncTalk_2D format, which took them from W
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 
 import librosa
@@ -32,6 +33,10 @@ FEATURE_FPS = 25
 WINDOW_STEPS = 16
 FEATURE_WIDTHS = {"ave": 512, "hubert": 2048, "wenet": 8192}
 """Numbers per feature step (one video frame) in each mode."""
+BLOCK_COLUMNS = 4096
+"""Columns of the spectrogram made at once: 51 s."""
+ROWS_IN_MEMORY_BYTES = 64 << 20
+"""Feature rows of more than this (22 minutes of sound) lie in a temporary file."""
 
 
 @lru_cache(maxsize=1)
@@ -40,25 +45,48 @@ def _mel_basis() -> NDArray[np.float32]:
     return np.asarray(basis, np.float32)
 
 
+def check_wav(wav: NDArray[np.floating]) -> None:
+    """ValueError unless wav is a float array (samples,) with at least one sample."""
+    if wav.ndim != 1 or len(wav) == 0 or not np.issubdtype(wav.dtype, np.floating):
+        raise ValueError(
+            f"wav must be float (samples,) with at least one sample; got {wav.dtype} {wav.shape}; "
+            "record or export the sound again"
+        )
+
+
 def mel_spectrogram(wav: NDArray[np.floating]) -> NDArray[np.float32]:
     """Normalised log-mel spectrogram, float32 (80, T) in -4 .. 4, T = 1 + floor(samples / 200).
 
-    wav: mono, 16 kHz, float, (samples,), at least one sample. Column k is centred at k * 12.5 ms.
-    The picture's edges are padded with zeros.
+    wav: mono, 16 kHz, float, (samples,), at least one sample, finite; else ValueError. Column k is
+    centred at k * 12.5 ms. The picture's edges are padded with zeros.
     """
     wav = np.asarray(wav)
-    if wav.ndim != 1 or len(wav) == 0 or not np.issubdtype(wav.dtype, np.floating):
-        raise ValueError(f"wav must be float (samples,) with at least one sample; got {wav.dtype} {wav.shape}")
-    if not np.isfinite(wav).all():
-        raise ValueError("wav must be finite; got NaN or infinity")
-    emphasised = lfilter([1.0, -PRE_EMPHASIS], [1.0], wav.astype(np.float64))
-    columns = 1 + len(wav) // HOP
-    if len(wav) < N_FFT:  # with the zeros that centring would pad anyway, so that librosa does not warn
-        emphasised = np.pad(emphasised, (0, N_FFT - len(wav)))
-    spectrum = librosa.stft(
-        y=emphasised, n_fft=N_FFT, hop_length=HOP, win_length=N_FFT, center=True, pad_mode="constant"
-    )
-    mel = _mel_basis() @ np.abs(spectrum[:, :columns])
+    check_wav(wav)
+    columns = column_count(len(wav))
+    mel = np.empty((MEL_BANDS, columns), np.float32)
+    for start in range(0, columns, BLOCK_COLUMNS):
+        stop = min(start + BLOCK_COLUMNS, columns)
+        mel[:, start:stop] = mel_columns(wav, start, stop)
+    return mel
+
+
+def column_count(samples: int) -> int:
+    """Columns of the spectrogram of a sound of that many samples."""
+    return 1 + samples // HOP
+
+
+def mel_columns(wav: NDArray[np.floating], start: int, stop: int) -> NDArray[np.float32]:
+    """Columns start .. stop - 1 of mel_spectrogram(wav), (80, stop - start), from the samples they look at only."""
+    first, last = start * HOP - N_FFT // 2, (stop - 1) * HOP + N_FFT // 2
+    before = int(first > 0)  # the pre-emphasis looks one sample back
+    samples = np.asarray(wav[max(first, 0) - before : last], np.float64)
+    if not np.isfinite(samples).all():
+        raise ValueError("wav must be finite; got NaN or infinity; export the sound again as 16-bit wav")
+    emphasised = lfilter([1.0, -PRE_EMPHASIS], [1.0], samples)[before:]
+    left = max(-first, 0)
+    padded = np.pad(emphasised, (left, last - first - left - len(emphasised)))
+    spectrum = librosa.stft(y=padded, n_fft=N_FFT, hop_length=HOP, win_length=N_FFT, center=False)
+    mel = _mel_basis() @ np.abs(spectrum)
     level_db = 20 * np.log10(np.maximum(10 ** (SILENCE_DB / 20), mel)) - 20
     normalised = 2 * MEL_CEILING * ((level_db - SILENCE_DB) / -SILENCE_DB) - MEL_CEILING
     return np.clip(normalised, -MEL_CEILING, MEL_CEILING).astype(np.float32)
@@ -69,18 +97,21 @@ def window_count(columns: int) -> int:
     return max(1, int((columns - WINDOW_COLUMNS) / COLUMNS_PER_SECOND * FEATURE_FPS) + 2)
 
 
+def window_start(index: int, columns: int) -> int:
+    """First column of window `index`; near the end the window is the last 16 columns."""
+    return max(min(COLUMNS_PER_SECOND * index // FEATURE_FPS, columns - WINDOW_COLUMNS), 0)
+
+
 def mel_window(mel: NDArray[np.float32], index: int) -> NDArray[np.float32]:
     """Window (80, 16) of video frame `index`: 200 ms from index * 40 ms on. Near the end the last 16
     columns; a spectrogram shorter than that is continued with silence."""
-    if mel.shape[1] < WINDOW_COLUMNS:
-        mel = np.pad(mel, ((0, 0), (0, WINDOW_COLUMNS - mel.shape[1])), constant_values=-MEL_CEILING)
-    start = min(COLUMNS_PER_SECOND * index // FEATURE_FPS, mel.shape[1] - WINDOW_COLUMNS)
-    return mel[:, start : start + WINDOW_COLUMNS]
+    return _window_at(mel, window_start(index, mel.shape[1]))
 
 
-def mel_windows(mel: NDArray[np.float32]) -> NDArray[np.float32]:
-    """All windows, (window_count, 1, 80, 16)."""
-    return np.stack([mel_window(mel, i) for i in range(window_count(mel.shape[1]))])[:, None]
+def _window_at(mel: NDArray[np.float32], start: int) -> NDArray[np.float32]:
+    window = mel[:, start : start + WINDOW_COLUMNS]
+    missing = WINDOW_COLUMNS - window.shape[1]
+    return np.pad(window, ((0, 0), (0, missing)), constant_values=-MEL_CEILING) if missing else window
 
 
 class ConvBlock(nn.Module):
@@ -139,22 +170,64 @@ def encode_sound(
     wav: NDArray[np.floating], encoder: AudioEncoder, *, device: str | torch.device = "cpu", batch: int = 64
 ) -> NDArray[np.float32]:
     """Feature rows (window_count + 2, 512) of a 16 kHz mono sound: row i belongs to mel window i - 1,
-    the first and the last vector stand twice, as the public format has it."""
-    return encode_mel(mel_spectrogram(wav), encoder, device=device, batch=batch)
+    the first and the last vector stand twice, as the public format has it.
+
+    Takes constant memory however long the sound is: the spectrogram is made piece by piece, and rows
+    of more than ROWS_IN_MEMORY_BYTES lie in a temporary file.
+    """
+    wav = np.asarray(wav)
+    check_wav(wav)
+    columns = column_count(len(wav))
+    return _encode(lambda start, stop: mel_columns(wav, start, stop), columns, encoder, device, batch)
 
 
 def encode_mel(
     mel: NDArray[np.float32], encoder: AudioEncoder, *, device: str | torch.device = "cpu", batch: int = 64
 ) -> NDArray[np.float32]:
     """Feature rows of a mel spectrogram (80, T); see encode_sound."""
-    rows = []
-    count = window_count(mel.shape[1])
-    with torch.inference_mode():
+    return _encode(lambda start, stop: mel[:, start:stop], mel.shape[1], encoder, device, batch)
+
+
+def _encode(
+    piece: Callable[[int, int], NDArray[np.float32]],
+    columns: int,
+    encoder: AudioEncoder,
+    device: str | torch.device,
+    batch: int,
+) -> NDArray[np.float32]:
+    """Feature rows of the spectrogram whose columns start .. stop - 1 are piece(start, stop)."""
+    count = window_count(columns)
+
+    def vectors() -> Iterator[NDArray[np.float32]]:
         for first in range(0, count, batch):
-            windows = np.stack([mel_window(mel, i) for i in range(first, min(first + batch, count))])[:, None]
-            rows.append(encoder(torch.from_numpy(windows).to(device)).cpu().numpy())
-    vectors = np.concatenate(rows)
-    return np.concatenate([vectors[:1], vectors, vectors[-1:]])
+            starts = [window_start(i, columns) for i in range(first, min(first + batch, count))]
+            part = piece(starts[0], min(starts[-1] + WINDOW_COLUMNS, columns))
+            windows = np.stack([_window_at(part, start - starts[0]) for start in starts])[:, None]
+            with torch.inference_mode():
+                yield encoder(torch.from_numpy(windows).to(device)).cpu().numpy()
+
+    return _collect(_ends_twice(vectors()), count + 2)
+
+
+def _ends_twice(blocks: Iterator[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
+    """The blocks of rows with the first and the last row repeated."""
+    block = next(blocks)
+    yield block[:1]
+    yield block
+    for block in blocks:
+        yield block
+    yield block[-1:]
+
+
+def _collect(blocks: Iterator[NDArray[np.float32]], count: int) -> NDArray[np.float32]:
+    """Blocks of rows as one array (count, 512); a large one lies in a file that ends with the array."""
+    if count * FEATURE_WIDTHS["ave"] * 4 <= ROWS_IN_MEMORY_BYTES:
+        return np.concatenate(list(blocks))
+    with tempfile.TemporaryFile() as file:
+        for block in blocks:
+            file.write(block.tobytes())
+        file.flush()
+        return np.memmap(file, np.float32, "r", shape=(count, FEATURE_WIDTHS["ave"]))
 
 
 PADDINGS = ("zeros", "edge")
@@ -166,14 +239,23 @@ def feature_window(features: NDArray[np.float32], index: int, *, padding: str = 
     Rows outside are zeros ("zeros": as every SyncTalk_2D network is trained) or copies of the
     nearest row ("edge"). index may lie anywhere from 0 on; far past the end all rows are outside.
     """
+    return feature_context(features, index, 1, padding=padding)
+
+
+def feature_context(
+    features: NDArray[np.float32], index: int, count: int, *, padding: str = "zeros"
+) -> NDArray[np.float32]:
+    """What feature_window looks at for the frames index .. index + count - 1: float32 (count + 15, D);
+    the window of frame index + k is its rows k .. k + 15."""
     if features.ndim != 2 or len(features) == 0:
         raise ValueError(f"features must have shape (rows, D) with at least one row; got {features.shape}")
     if padding not in PADDINGS:
         raise ValueError(f"padding must be one of {list(PADDINGS)}; got {padding!r}")
     if index < 0:
         raise ValueError(f"index must be 0 or more; got {index}")
-    rows = np.arange(index - WINDOW_STEPS // 2, index + WINDOW_STEPS // 2)
-    window = features[np.clip(rows, 0, len(features) - 1)].astype(np.float32)
+    first = index - WINDOW_STEPS // 2
+    rows = np.arange(first, first + WINDOW_STEPS - 1 + count)
+    context = np.array(features[np.clip(rows, 0, len(features) - 1)], np.float32)
     if padding == "zeros":
-        window[(rows < 0) | (rows >= len(features))] = 0
-    return window
+        context[(rows < 0) | (rows >= len(features))] = 0
+    return context

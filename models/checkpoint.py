@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import struct
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +17,14 @@ from models.errors import ModelError
 from models.unet import AUDIO_SHAPES, FORMAT_SIZE, UNet
 
 ENCODER_PREFIX = "audio_encoder."
+NET_PREFIX = "audio_model.net."
+AUDIO_LAYERS = ("conv1", "conv2", "conv3", "bn3", "conv4", "conv5", "bn5", "conv6", "conv7")
+"""The audio branch's layers that have weights, in order."""
+UNREADABLE = (
+    pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, LookupError, AttributeError, TypeError,
+    AssertionError, MemoryError, OverflowError, struct.error, zipfile.BadZipFile,
+)  # fmt: skip
+"""What torch.load raises on damaged files, found by damaging some."""
 
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:
@@ -25,18 +34,18 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     tensors, or has values that are not finite.
     """
     if not path.is_file():
-        raise ModelError(f"checkpoint {path} does not exist")
+        raise ModelError(f"checkpoint {path} does not exist; put it there, or choose another model")
     try:
         loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError, zipfile.BadZipFile) as e:
+    except UNREADABLE as e:
         raise ModelError(
             f"{_shown(path)} is not a checkpoint of plain weights, or it is truncated; expected a state dict saved "
-            "with torch.save: copy it again, or choose an earlier one"
+            "with torch.save (code in a file is never run): copy it again, or choose an earlier one"
         ) from e
     if not isinstance(loaded, Mapping) or not loaded or not all(isinstance(v, Tensor) for v in loaded.values()):
         raise ModelError(
             f"{_shown(path)} must hold a plain state dict (names to tensors), as SyncTalk_2D saves it; "
-            f"got {type(loaded).__name__}"
+            f"got {type(loaded).__name__}; save its weights alone with torch.save(network.state_dict(), ...)"
         )
     for key, value in loaded.items():
         if value.is_floating_point() and not torch.isfinite(value).all():
@@ -46,18 +55,50 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     return {str(key): value for key, value in loaded.items()}
 
 
-def load_unet(path: Path, mode: str, *, size: int = FORMAT_SIZE) -> UNet:
+def load_unet(path: Path, mode: str | None = None, *, size: int = FORMAT_SIZE) -> UNet:
     """U-Net in eval mode from a checkpoint; its channel plan is read off the weights.
 
-    mode: "ave", "hubert" or "wenet". ave and hubert weights have the same shapes, so a mix-up of
-    those two cannot be seen here. Raises ModelError naming what does not fit.
+    mode: "ave", "hubert" or "wenet"; None takes wenet where the weights are of that shape, else ave. ave and
+    hubert weights have the same shapes, so a mix-up of those two cannot be seen here. The audio branch may be
+    keyed as one `net`, as a fork saves it. Raises ModelError naming what does not fit.
     """
-    if mode not in AUDIO_SHAPES:
-        raise ModelError(f"mode must be one of {sorted(AUDIO_SHAPES)}; got {mode!r}")
-    weights = read_state_dict(path)
+    if mode is not None and mode not in AUDIO_SHAPES:
+        raise ModelError(f"mode must be one of {', '.join(AUDIO_SHAPES)}; got {mode!r}; correct it in card.yaml")
+    weights = _named_audio_branch(read_state_dict(path), _shown(path))
+    mode = mode or _mode_by_shape(weights)
     network = UNet(mode, channels=_unet_plan(weights, _shown(path), mode), size=size)
     _fill(network, weights, f"{_shown(path)} as a {mode} U-Net")
     return network.eval()
+
+
+def _mode_by_shape(weights: Mapping[str, Tensor]) -> str:
+    first = weights.get("audio_model.conv1.conv.0.weight")
+    wide = first is not None and first.ndim == 4 and first.shape[1] == AUDIO_SHAPES["wenet"][0]
+    return "wenet" if wide else "ave"
+
+
+def _named_audio_branch(weights: dict[str, Tensor], name: str) -> dict[str, Tensor]:
+    """Keys `audio_model.net.N...` by the names of the public format; others as they are.
+
+    N counts the layers in order, those without weights (ReLU) too, so that only the order of N tells what is what.
+    """
+    numbers = {key.split(".")[2] for key in weights if key.startswith(NET_PREFIX)}
+    if not numbers:
+        return weights
+    if not all(number.isascii() and number.isdigit() for number in numbers) or len(numbers) != len(AUDIO_LAYERS):
+        raise ModelError(
+            f"{name}: the audio branch {NET_PREFIX}N must have {len(AUDIO_LAYERS)} layers with weights; "
+            f"got {len(numbers)}; it was made by another network"
+        )
+    layers = dict(zip(sorted(numbers, key=int), AUDIO_LAYERS, strict=True))
+
+    def renamed(key: str) -> str:
+        if not key.startswith(NET_PREFIX):
+            return key
+        number, rest = key.removeprefix(NET_PREFIX).split(".", 1)
+        return f"audio_model.{layers[number]}.{rest}"
+
+    return {renamed(key): value for key, value in weights.items()}
 
 
 def load_audio_encoder(path: Path) -> AudioEncoder:
@@ -111,7 +152,8 @@ def _unet_plan(weights: Mapping[str, Tensor], name: str, mode: str) -> list[int]
         fits = [m for m, shape in AUDIO_SHAPES.items() if shape[0] == first.shape[1]]
         raise ModelError(
             f"{name} was not trained in mode {mode}: its audio branch takes {first.shape[1]} channels, {mode} has "
-            f"{AUDIO_SHAPES[mode][0]}; " + (f"try mode {' or '.join(fits)}" if fits else "no known mode fits")
+            f"{AUDIO_SHAPES[mode][0]}; "
+            + (f"try mode {' or '.join(fits)} (mode: in card.yaml)" if fits else "no known mode fits")
         )
     return plan
 
@@ -130,6 +172,7 @@ def _fill(network: nn.Module, weights: Mapping[str, Tensor], what: str) -> None:
     for key, value in expected.items():
         if weights[key].shape != value.shape:
             raise ModelError(
-                f"cannot load {what}: {key} must have shape {tuple(value.shape)}; got {tuple(weights[key].shape)}"
+                f"cannot load {what}: {key} must have shape {tuple(value.shape)}; got {tuple(weights[key].shape)}; "
+                "it was made by another network"
             )
     network.load_state_dict(dict(weights))

@@ -23,10 +23,10 @@ STATIC = Path(__file__).parent / "static"
 MAX_UPLOAD = "200mb"
 
 
-def build_app(workspace: Path, *, device: str = "auto") -> FastAPI:
+def build_app(workspace: Path, *, device: str = "auto", runtime: str = "auto") -> FastAPI:
     """The studio as an ASGI application; the page is at /."""
     app = FastAPI(title="Seamline", docs_url=None, redoc_url=None, openapi_url=None)
-    sessions, renders = Sessions(workspace, device=device), Renders(workspace)
+    sessions, renders = Sessions(workspace, device=device, runtime=runtime), Renders(workspace)
 
     @app.exception_handler(ClipError)
     @app.exception_handler(ModelError)

@@ -36,6 +36,7 @@ class Session:
             "fps": float(FPS),
             "model": self.processor.model_name,
             "base": performance.base,
+            "network": self.processor.model.runtime.about,
             "notes": list(performance.notes),
         }
 
@@ -43,8 +44,8 @@ class Session:
 class Sessions:
     """Opens sessions and keeps the last ones; several people at once do not see each other's."""
 
-    def __init__(self, workspace: Path, *, device: str = "auto") -> None:
-        self.workspace, self._device = workspace, device
+    def __init__(self, workspace: Path, *, device: str = "auto", runtime: str = "auto") -> None:
+        self.workspace, self._device, self._runtime = workspace, device, runtime
         self._processors: OrderedDict[str, CoreClipsProcessor] = OrderedDict()
         self._sessions: OrderedDict[str, Session] = OrderedDict()
         self._performances = Recent[Performance](PERFORMANCES_KEPT)
@@ -84,7 +85,9 @@ class Sessions:
     def _processor(self, model: str) -> CoreClipsProcessor:
         with self._opening:
             if model not in self._processors:
-                self._processors[model] = CoreClipsProcessor(model, workspace=self.workspace, device=self._device)
+                self._processors[model] = CoreClipsProcessor(
+                    model, workspace=self.workspace, device=self._device, runtime=self._runtime
+                )
                 while len(self._processors) > PROCESSORS_KEPT:
                     self._processors.popitem(last=False)
             self._processors.move_to_end(model)

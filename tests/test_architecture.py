@@ -23,7 +23,7 @@ ALLOWED = {
 }
 """What of ours each package may import; a name allows everything below it."""
 
-PROGRAMS_ON_TOP = {"models/train.py", "models/evaluate.py", "blending/benchmark.py"}
+PROGRAMS_ON_TOP = {"models/__main__.py", "models/train.py", "models/evaluate.py", "blending/benchmark.py"}
 """Programs that use the network or the engine on footage: they may import clips and all of blending, and use files."""
 
 NOT_FOR_THE_ENGINE = {

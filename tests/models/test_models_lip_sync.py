@@ -13,8 +13,9 @@ from blending.types import CropBox
 from models import LipSyncModel, ModelError, list_models
 from models.audio_features import AudioEncoder
 from models.checkpoint import latest_checkpoint, load_audio_encoder, load_unet, save_state_dict
+from models.folding import fold_batch_norm
 from models.lip_sync import mask_lower_face
-from models.runtime import fold_batch_norm, pick_device
+from models.runtime import pick_device
 from models.unet import AUDIO_SHAPES, UNet
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "oracle"))
