@@ -57,8 +57,8 @@ VIDEO_FPS = 25
 LENGTH_TOLERANCE = 5
 """Steps by which a feature file may be longer or shorter than its sound: extractors round the ends differently."""
 
-PICTURE_CACHE_BYTES = 1 << 30
-"""Memory for encoded plate frames: 69 of the full network at 320 px (15.6 MB each), 410 of LS1."""
+PICTURE_CACHE_BYTES = 1 << 29
+"""Memory for encoded plate frames: 34 of the full network at 320 px (15.6 MB each), 205 of LS1."""
 SOUND_CACHE_BYTES = 32 << 20
 ROWS_AT_ONCE = 1024
 
