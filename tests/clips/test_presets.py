@@ -93,7 +93,7 @@ def test_a_preset_that_is_no_text_is_refused(presets, tmp_path):
 def test_changes_apply_in_order_over_the_preset():
     changed = change_settings(load_preset("classic"), ["feather_amount=10", " colour = none", "feather_amount=12.5"])
     assert changed == BlendSettings(
-        feather_amount=12.5, colour="none", feather_unit="px", registration="off", down_share=1
+        feather_amount=12.5, colour="none", feather_unit="px", registration="off", down_share=1, texture=0
     )
     assert change_settings(changed, []) == changed
 
