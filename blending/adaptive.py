@@ -4,9 +4,9 @@ wide its feather has to be.
 A square that agrees with the plate needs no long way from one to the other, and a short one leaves more of the
 generated face; one that differs in texture, place or colour does. The measure is the median over cells that speech does
 not move, so that another expression, hair or an earring do not count as a mismatch. On simulated generators it is 1 to
-2 levels at strength 1, where half the feather is best, and 2.5 to 5 at strength 3, where all of it is; on LS1 it is 2.8
-on the clips in the light it was trained in and 5.5 on the evening clip, where a wider one takes the tint from 1.46 to
-1.31 and the flicker from .75 to .70.
+2 levels at strength 1, where half the feather is best, and 2.5 to 5 at strength 3, where all of it is; on LS1 it is 2.1
+on the clips in the light it was trained in and 4.6 on the evening clip. At 5.5 (an LS1 half trained, in the evening) a
+wider one took the tint from 1.46 to 1.31 and the flicker from .75 to .70.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from blending.mask import ColourRegions
 
-SHARES = ((1.0, 0.5), (2.7, 1.0), (4.0, 1.0), (5.5, 1.2))
+SHARES = ((1.0, 0.5), (2.2, 1.0), (4.0, 1.0), (5.5, 1.2))
 """Mismatch in levels and the part of the feather it needs, linear between and constant beyond: half of it for a square
 that agrees with the plate, a fifth more for one in quite another light."""
 

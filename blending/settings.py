@@ -135,7 +135,7 @@ class BlendSettings(BaseModel):
     # 1.5 by measurement: where a generated jaw drops below the plate's, unknown to us, the visible error falls by 14 %
     # (10 pairs) and the seam at LS1's chin by half, for .03 of CIEDE2000 more in the neck.
     down_share: Number = _slider(
-        1.5, 0.0, 2.0, 0.05, label="Expansion to the neck", unit="x",
+        1.25, 0.0, 2.0, 0.05, label="Expansion to the neck", unit="x",
         help="The expansion below the chin, as a multiple of the expansion: more lets a generated jaw drop.",
     )  # fmt: skip
     side_share: Number = _slider(

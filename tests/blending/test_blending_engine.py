@@ -91,7 +91,7 @@ def test_hard_pastes_the_whole_square_and_alone_is_free_of_the_reach_guard() -> 
         {"compositor": "poisson"}, {"compositor": "multiband"}, {"colour": "none"}, {"colour": "histogram"},
         {"colour": "covariance"}, {"colour": "mean_std"}, {"colour_amount": 0.95}, {"registration": "off"},
         {"texture": 0.9},
-        {"outward_share": 0.05}, {"down_share": 1.55}, {"side_share": 0.95},
+        {"outward_share": 0.05}, {"down_share": 1.3}, {"side_share": 0.95},
     ],
     ids=str,
 )  # fmt: skip

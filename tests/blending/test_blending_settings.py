@@ -17,7 +17,7 @@ def test_defaults_and_ranges_are_the_documented_ones() -> None:
         "adaptive", "alpha", "membrane", 1.0,
     )  # fmt: skip
     assert (chosen.registration, chosen.use_parsing) == ("on", "on")
-    assert (chosen.outward_share, chosen.down_share, chosen.side_share) == (0, 1.5, 1)
+    assert (chosen.outward_share, chosen.down_share, chosen.side_share) == (0, 1.25, 1)
     assert [(c.minimum, c.maximum, c.step) for c in list(CONTROLS.values())[:2]] == [(1.0, 1.3, 0.01), (0, 60, 1)]
 
 
