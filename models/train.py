@@ -27,7 +27,7 @@ from blending.types import CropBox, Landmarks
 from clips.audio import load_audio
 from clips.errors import ClipError
 from clips.landmarks import ClipLandmarks, detect_landmarks
-from clips.library import ClipLibrary, default_workspace, workspace_folder
+from clips.library import ClipLibrary, default_workspace
 from clips.timeline import FPS
 from clips.video import probe, read_frames
 from models.audio_features import AudioEncoder, window_count
@@ -154,7 +154,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="videos at 25 fps; sound from NAME.wav beside, else the video's own",
     )
     parser.add_argument("--name", required=True, help="name of the model; its folder is WORKSPACE/checkpoint/NAME")
-    parser.add_argument("--workspace", type=workspace_folder, default=default_workspace())
+    parser.add_argument("--workspace", type=Path, default=default_workspace())
     parser.add_argument(
         "--size", type=int, default=160, help="side of the network's picture in px, a multiple of 32 (default 160)"
     )

@@ -2,13 +2,16 @@
 
 import shutil
 import wave
+from fractions import Fraction
 
 import numpy as np
 import pytest
 import torch
 import yaml
 
+from clips.audio import save_wav
 from clips.library import BUNDLED, SAMPLE_SPEECH
+from clips.video import VideoWriter
 from models import LipSyncModel
 from models.dataset import (
     MOUTH_WEIGHT,
@@ -23,8 +26,9 @@ from models.dataset import (
 from models.errors import ModelError
 from models.losses import cell_loss, drawing_loss, mouth_psnr_db, weighted_loss
 from models.report import Logged, loss_curve, sample_sheet
-from models.teach import Schedule, _descend
+from models.teach import Progress, Schedule, _descend, _smoothed, teach_unet
 from models.train import main
+from models.unet import UNet
 
 
 def takes(mouth_known=True):
@@ -180,11 +184,21 @@ def test_training_resumes_and_its_model_opens(tmp_path, capsys):
     assert main([*run, "--steps", "2"]) == 0
     assert main([*run, "--steps", "4", "--resume", "--include-core-clips", "LS1"]) == 0
     assert "resuming at step 2" in capsys.readouterr().out
+    files = {path.name for path in (tmp_path / "w" / "training" / "ME").iterdir()}
+    assert {"samples.png", "audio_curve.png", "unet_curve.png", "loss.csv"} <= files
+    assert main([*run, "--name", "ME2", "--steps", "1", "--init", "ME"]) == 0
+    origin = yaml.safe_load((tmp_path / "w" / "checkpoint" / "ME2" / "card.yaml").read_text())["started_from"]
+    assert origin["model"] == "ME"
+    assert main([*run, "--steps", "1", "--init", "LS1"]) == 2
+    assert "start with --size 160" in capsys.readouterr().err
+    assert main([*run, "--steps", "1", "--init", "nobody"]) == 2
+    assert "there are: LS1, ME, ME2" in capsys.readouterr().err
     folder = tmp_path / "w" / "checkpoint" / "ME"
     card = yaml.safe_load((folder / "card.yaml").read_text())
     assert card["training"]["steps"] == 4
     assert set(card["frames"]) == {"take", *(path.stem for path in (BUNDLED / "LS1").glob("*.mp4"))}
-    assert (tmp_path / "w" / "training" / "ME" / "samples.png").is_file()
+    assert "--seed 1" in card["command"]
+    assert str(tmp_path) not in card["command"]
     assert "unet" in (tmp_path / "w" / "training" / "ME" / "loss.csv").read_text()
     model = LipSyncModel.load("ME", tmp_path / "w", device="cpu")
     assert model.features(np.zeros(16000, np.float32)).shape[1] == 512
@@ -222,3 +236,49 @@ def test_footage_that_is_no_video_or_too_short(tmp_path, capsys):
         sound.writeframes(bytes(2 * 33280))
     assert main(run) == 2
     assert "at least 100 frames" in capsys.readouterr().err
+
+
+def silent_video(path, frames, fps=25):
+    with VideoWriter(path, 64, 64, fps=Fraction(fps)) as writer:
+        for _ in range(frames):
+            writer.write(np.full((64, 64, 3), 120, np.uint8))
+
+
+def silent_wav(path, seconds):
+    save_wav(path, np.zeros(16000 * seconds, np.float32))
+
+
+def test_footage_that_cannot_be_trained_on(tmp_path, capsys):
+    run = ["--name", "ME", "--workspace", str(tmp_path / "w"), "--size", "64", "--footage"]
+    footage = tmp_path / "take.mp4"
+    silent_video(footage, 120, fps=30)
+    assert main([*run, str(footage)]) == 2
+    assert "must run at 25 frames a second; take.mp4 has 30" in capsys.readouterr().err
+    silent_video(footage, 120)
+    assert main([*run, str(footage)]) == 2
+    assert "has no sound track" in capsys.readouterr().err
+    silent_wav(footage.with_suffix(".wav"), 5)
+    assert main([*run, str(footage)]) == 2
+    assert "face" in capsys.readouterr().err
+
+
+def test_diverged_training_stops():
+    with pytest.raises(ModelError, match="diverged at step 7"):
+        _smoothed(0.1, float("nan"), 0.9, 7)
+
+
+@pytest.mark.slow
+def test_training_ends_early_with_the_best_weights(tmp_path, capsys):
+    features = [[np.random.default_rng(1).uniform(0, 1, (32, 512)).astype(np.float32)]]
+    network = UNet("ave", channels=(4, 4, 8, 8, 16), size=64)
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.momentum = 0.0  # with a rate of 0 nothing changes then, so nothing is gained
+    schedule = Schedule(40, 1, 0.0, batch=2, check_every=2, patience=2)
+    seen = teach_unet(
+        network, takes(), features, schedule, tmp_path / "state.pt", device=torch.device("cpu"),
+        progress=Progress(tmp_path / "loss.csv", "unet", 40), resume=False,
+    )  # fmt: skip
+    assert seen["steps"] < 40
+    assert "no gain" in capsys.readouterr().out
+    assert (tmp_path / "samples.png").is_file()
