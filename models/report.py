@@ -62,7 +62,7 @@ def loss_curve(rows: Sequence[Logged], stage: str) -> Frame:
         line = np.rint(np.stack([x, y], axis=1) * 16).astype(np.int32)
         cv2.polylines(canvas, [line], False, colour, 2, cv2.LINE_AA, shift=4)
         told = f"{name}: {points[0, 1]:.3f} to {points[-1, 1]:.3f} (lowest {low:.3f}, highest {high:.3f})"
-        _write(canvas, told, (width // 2 - 60, MARGIN_PX + 24 + 22 * place), colour)
+        _write(canvas, told, (width // 2 - 130, MARGIN_PX + 24 + 22 * place), colour)
     return canvas
 
 

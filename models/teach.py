@@ -7,7 +7,6 @@ and what a step draws follows from seed and step alone: a run that was stopped g
 from __future__ import annotations
 
 import csv
-import json
 import math
 import pickle
 import time
@@ -80,28 +79,38 @@ class Progress:
 
     def __init__(self, log: Path, stage: str, total: int) -> None:
         self.log, self.stage, self.total = log, stage, total
-        self.begin(0)
+        self._started, self._first = time.monotonic(), 0
 
     def begin(self, step: int) -> None:
-        """Time counts from here, at `step`."""
+        """Time counts from here, at `step`; what an interrupted run logged of later steps is taken out."""
         self._started, self._first = time.monotonic(), step
+        kept = [row for row in self._rows() if row.stage != self.stage or row.step <= step]
+        self.log.unlink(missing_ok=True)
+        self._append(kept)
 
     def __call__(self, step: int, values: dict[str, float]) -> None:
         left = (time.monotonic() - self._started) / max(step - self._first, 1) * (self.total - step)
         shown = "  ".join(f"{key} {value:.4f}" for key, value in values.items())
         print(f"{self.stage}  {step}/{self.total}  {shown}  {left / 60:.1f} min left", flush=True)
+        self._append([Logged(self.stage, step, key, value) for key, value in values.items()])
+
+    def draw_curve(self) -> None:
+        """The stage's curve as STAGE_curve.png beside the log."""
+        cv2.imwrite(str(self.log.with_name(f"{self.stage}_curve.png")), loss_curve(self._rows(), self.stage))
+
+    def _rows(self) -> list[Logged]:
+        if not self.log.exists():
+            return []
+        with self.log.open(newline="", encoding="utf-8") as file:
+            return [Logged(r["stage"], int(r["step"]), r["name"], float(r["value"])) for r in csv.DictReader(file)]
+
+    def _append(self, rows: Sequence[Logged]) -> None:
         new = not self.log.exists()
         with self.log.open("a", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
             if new:
                 writer.writerow(["stage", "step", "name", "value"])
-            writer.writerows([self.stage, step, key, f"{value:.6f}"] for key, value in values.items())
-
-    def draw_curve(self) -> None:
-        """The stage's curve as STAGE_curve.png beside the log."""
-        with self.log.open(newline="", encoding="utf-8") as file:
-            rows = [Logged(r["stage"], int(r["step"]), r["name"], float(r["value"])) for r in csv.DictReader(file)]
-        cv2.imwrite(str(self.log.with_name(f"{self.stage}_curve.png")), loss_curve(rows, self.stage))
+            writer.writerows([row.stage, row.step, row.name, f"{row.value:.6f}"] for row in rows)
 
 
 def teach_encoder(
@@ -357,7 +366,3 @@ def feature_variants(
             [encode_mel(mel, encoder, device=device) for mel in (*mels, *(disturb_mel(m, rng) for m in mels))]
         )
     return result
-
-
-def read_figures(path: Path) -> dict[str, float]:
-    return {str(key): float(value) for key, value in json.loads(path.read_text(encoding="utf-8")).items()}

@@ -151,6 +151,25 @@ def test_sheet_and_curve_are_pictures():
     assert (drawn != empty).any()
 
 
+def test_a_resumed_run_logs_each_step_once(tmp_path):
+    log = tmp_path / "loss.csv"
+    progress = Progress(log, "unet", 100)
+    Progress(log, "audio", 100)(90, {"loss": 3.0})
+    progress(50, {"loss": 2.0})
+    progress(100, {"loss": 1.0})
+    progress.begin(50)
+    progress(100, {"loss": 0.5})
+    rows = log.read_text().splitlines()
+    assert rows == [
+        "stage,step,name,value",
+        "audio,90,loss,3.000000",
+        "unet,50,loss,2.000000",
+        "unet,100,loss,0.500000",
+    ]
+    progress.draw_curve()
+    assert (tmp_path / "unet_curve.png").is_file()
+
+
 def test_rate_goes_by_steps():
     schedule = Schedule(100, 1, 1e-3, warm_up=10)
     rates = [schedule.rate_at(step) for step in range(100)]
