@@ -12,7 +12,6 @@ with loudness, and whether the mouth is closed in pauses. A program on top of th
 from __future__ import annotations
 
 import argparse
-import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -39,6 +38,7 @@ from models.figures import (
     frame_levels_db,
     lip_figures,
     mouth_square,
+    rounded,
     sound_figures,
 )
 from models.lip_sync import LipSyncModel, crop_for_network, list_models
@@ -267,20 +267,6 @@ def _evaluate_sound(model: LipSyncModel, args: argparse.Namespace, sheet: list[F
         )
         entry[sound.stem] = rounded(vars(figures))
     return entry
-
-
-LESS_IS_BETTER = {"closed_gap_p95", "cheeks", "neck"}
-
-
-def rounded(values: dict[str, Any]) -> dict[str, Any]:
-    """Figures as the card keeps them: three places, cut to the worse side, so that none passes a limit it missed."""
-    kept = dict(values)
-    for key, value in values.items():
-        if isinstance(value, dict):
-            kept[key] = rounded(value)
-        elif isinstance(value, float) and math.isfinite(value):
-            kept[key] = (math.ceil if key in LESS_IS_BETTER else math.floor)(value * 1000) / 1000
-    return kept
 
 
 def _line(name: str, figures: LipFigures) -> str:

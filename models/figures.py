@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from typing import Any
 
 import cv2
 import numpy as np
@@ -187,3 +188,17 @@ class PictureTally:
             self.made / self.true if self.true else math.nan,
             {name: float(np.mean(values)) for name, values in self.changes.items()},
         )
+
+
+LESS_IS_BETTER = {"closed_gap_p95", "cheeks", "neck", "held_out_loss", "held_out_l1"}
+
+
+def rounded(values: dict[str, Any]) -> dict[str, Any]:
+    """Figures as the card keeps them: three places, cut to the worse side, so that none passes a limit it missed."""
+    kept = dict(values)
+    for key, value in values.items():
+        if isinstance(value, dict):
+            kept[key] = rounded(value)
+        elif isinstance(value, float) and math.isfinite(value):
+            kept[key] = (math.ceil if key in LESS_IS_BETTER else math.floor)(value * 1000) / 1000
+    return kept

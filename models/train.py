@@ -34,6 +34,7 @@ from models.audio_features import AudioEncoder, window_count
 from models.checkpoint import load_audio_encoder, load_unet, save_state_dict
 from models.dataset import Take, crop_and_mouth, lip_distances, pitch_variants, pose_points, tempo_variants
 from models.errors import ModelError
+from models.figures import rounded
 from models.lip_sync import ModelFiles, list_models
 from models.runtime import pick_device
 from models.teach import RUN_FRAMES, Progress, Schedule, feature_variants, teach_encoder, teach_unet
@@ -324,8 +325,8 @@ def _write_card(
         "frames": {take.name: {"trained_on": take.split, "held_out": len(take.crops) - take.split} for take in takes},
         **({"started_from": origin} if origin else {}),
         "torch": torch.__version__.split("+")[0],
-        "audio_encoder_held_out": {key: round(value, 3) for key, value in heard.items()},
-        "training": {key: round(value, 4) for key, value in seen.items()},
+        "audio_encoder_held_out": rounded(heard),
+        "training": rounded(seen),
     }
     (folder / "card.yaml").write_text(yaml.safe_dump(card, sort_keys=False, width=110), encoding="utf-8")
 

@@ -8,8 +8,17 @@ import pytest
 from blending.types import Landmarks
 from clips.library import BUNDLED
 from clips.video import read_frames
-from models.evaluate import main, rounded
-from models.figures import PictureTally, correlation, frame_levels_db, lip_figures, mouth_square, sound_figures, teeth
+from models.evaluate import main
+from models.figures import (
+    PictureTally,
+    correlation,
+    frame_levels_db,
+    lip_figures,
+    mouth_square,
+    rounded,
+    sound_figures,
+    teeth,
+)
 
 
 def lips(frames=200):
