@@ -1,9 +1,12 @@
-"""Measures how well a model's lips follow the sound, on time it was not trained on.
+"""Measures what a model draws: lips against the truth, the mouth's picture, and lips under a sound without a picture.
 
     python -m models.evaluate --model LS1 --footage train.mp4 --base "clips/library/LS1/05,20s talk evening.mp4"
+    python -m models.evaluate --model LS1 --sound speech.wav --base clips/library/LS1/silence.mp4
 
-Frames are drawn from a base (the footage itself, or another clip), landmarks found in them, and lip
-opening and width compared with the footage's own. A program on top of the packages, as the trainer is.
+Footage: frames of time the model was not trained on are drawn over a base (the footage itself, or another clip), and
+lip opening and width found in them compared with the footage's own. Over the footage itself the picture is measured
+as well, beside controls made of true frames: what a figure is worth shows next to them. Sound alone: how opening goes
+with loudness, and whether the mouth is closed in pauses. A program on top of the packages, as the trainer is.
 """
 
 from __future__ import annotations
@@ -11,106 +14,150 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import yaml
 from numpy.typing import NDArray
 
+from blending.seam import WORK_SIDE, WorkGrid
 from blending.types import CropBox, Frame, Landmarks
-from clips.audio import load_audio
+from clips.audio import SAMPLE_RATE, load_audio
 from clips.errors import ClipError
-from clips.landmarks import FaceMeshDetector, detect_landmarks
+from clips.landmarks import ClipLandmarks, FaceMeshDetector, detect_landmarks
 from clips.library import default_workspace, workspace_folder
-from clips.timeline import ping_pong
+from clips.timeline import FPS, frame_count, ping_pong
 from clips.video import read_frames
 from models.errors import ModelError
-from models.lip_sync import LipSyncModel, list_models
+from models.figures import (
+    LipFigures,
+    PictureFigures,
+    PictureTally,
+    frame_levels_db,
+    lip_figures,
+    mouth_square,
+    rounded,
+    sound_figures,
+)
+from models.lip_sync import LipSyncModel, crop_for_network, list_models
 
-CLOSED_TRUTH = 0.02
-"""Inner-lip gap over the outer-eye distance under which the true mouth counts as closed."""
-CLOSED_DRAWN = 0.04
-OFFSETS = range(-4, 5)
-
-
-@dataclass(frozen=True)
-class LipFigures:
-    """opening_r, width_r: correlation with the truth. best_offset: frames by which the drawn opening
-    follows best (positive = late). closed_share: of the frames whose true mouth is closed, how many are
-    drawn with a gap under 4 % of the outer-eye distance."""
-
-    frames: int
-    opening_r: float
-    width_r: float
-    best_offset: int
-    closed_share: float
+WRONG_BY_FRAMES = 37
+"""The control with a wrong mouth shows the one of so many frames later; no whole number of words or pauses."""
+CONTROLS = ("perfect", "one frame late", "wrong")
+SHEET_EVERY, SHEET_COLUMNS = 40, 12
 
 
-def measure(drawn: NDArray[np.floating], truth: NDArray[np.floating]) -> LipFigures:
-    """Figures of drawn against true (T, 2) opening and width; NaN rows (no face found) are left out."""
-    found = np.isfinite(drawn).all(axis=1)
-    a, b = drawn[found], truth[found]
-    by_offset = {
-        k: _correlation(drawn[max(k, 0) : len(drawn) + min(k, 0), 0], truth[max(-k, 0) : len(truth) - max(k, 0), 0])
-        for k in OFFSETS
-    }
-    closed = b[:, 0] < CLOSED_TRUTH
-    share = float((a[closed, 0] < CLOSED_DRAWN).mean()) if closed.any() else float("nan")
-    best = max(by_offset, key=lambda k: by_offset[k])
-    return LipFigures(int(found.sum()), _correlation(a[:, 0], b[:, 0]), _correlation(a[:, 1], b[:, 1]), best, share)
-
-
-def _correlation(a: NDArray[np.floating], b: NDArray[np.floating]) -> float:
-    found = np.isfinite(a) & np.isfinite(b)
-    if found.sum() < 3 or np.std(a[found]) == 0 or np.std(b[found]) == 0:
-        return 0.0
-    return float(np.corrcoef(a[found], b[found])[0, 1])
-
-
-def true_lips(footage: Path, frames: range) -> NDArray[np.float32]:
-    """Opening and width (T, 2) of the footage: exact landmarks where they lie beside it, else detected ones."""
+def true_landmarks(footage: Path, frames: range) -> list[Landmarks]:
+    """Landmarks of the footage: exact ones where they lie beside it, else detected ones."""
     exact = footage.with_name(f"{footage.stem}.landmarks.npz")
     if exact.is_file():
         with np.load(exact, allow_pickle=False) as truth:
-            marks = [Landmarks(truth["points"][i] - 0.5) for i in frames]
-    else:
-        found = detect_landmarks(read_frames(footage))
-        marks = [found.at(i).to_scheme(68) for i in frames]
-    return np.array([[m.lip_opening, m.lip_width] for m in marks], np.float32)
+            return [Landmarks(truth["points"][i] - 0.5) for i in frames]
+    found = detect_landmarks(read_frames(footage, start=frames.start, count=len(frames)))
+    return [found.at(i).to_scheme(68) for i in range(len(frames))]
 
 
-def drawn_lips(
-    model: LipSyncModel, footage: Path, frames: range, base: Path | None, sheet: list[Frame]
-) -> NDArray[np.float32]:
-    """Opening and width (T, 2) found in frames the model drew for the footage's sound.
+def opening_and_width(landmarks: Landmarks) -> tuple[float, float]:
+    return landmarks.lip_opening, landmarks.lip_width
 
-    base: None draws over the footage's own frames, else over another clip from its first frame on,
-    there and back. NaN where no face was found. Every 40th drawn crop goes to `sheet`.
+
+class LipReader:
+    """Finds opening and width in single frames, as if each were a clip of its own."""
+
+    def __init__(self) -> None:
+        self._detector = FaceMeshDetector()
+
+    def __call__(self, frame: Frame) -> tuple[float, float]:
+        """NaN twice where no face is found."""
+        self._detector.reset()
+        found = self._detector.detect(frame)
+        return opening_and_width(Landmarks(found.points).to_scheme(68)) if found else (np.nan, np.nan)
+
+    def close(self) -> None:
+        self._detector.close()
+
+
+class Drawn:
+    """Frames a model drew over a base for a sound, with what the sheet shows of them."""
+
+    def __init__(self, model: LipSyncModel, sound: Path, base: Path, frames: range, *, own: bool) -> None:
+        self.features = model.features(load_audio(sound))
+        shot = read_frames(base, start=frames.start, count=len(frames)) if own else read_frames(base)
+        self.plates = list(shot)
+        self.marks: ClipLandmarks = detect_landmarks(self.plates).smoothed()
+        self.model, self.frames = model, frames
+        self.sheet: list[Frame] = []
+
+    def box(self, place: int) -> CropBox:
+        return CropBox.from_landmarks(self.marks.at(ping_pong(place, len(self.plates))))
+
+    def plate(self, place: int) -> Frame:
+        return self.plates[ping_pong(place, len(self.plates))]
+
+    def crop(self, place: int) -> Frame:
+        """What the model draws at frames[place], the network's square; every 40th is shown."""
+        drawn = self.model.generate(self.plate(place), self.box(place), self.features, self.frames[place])
+        if place % SHEET_EVERY == SHEET_EVERY // 2:
+            self.sheet.append(self._shown(place, drawn))
+        return drawn
+
+    def _shown(self, place: int, drawn: Frame) -> Frame:
+        """Plate over drawn, whole square and mouth."""
+        square, box, side = mouth_square(self.marks.at(ping_pong(place, len(self.plates)))), self.box(place), 240
+        pictures = [self.plate(place), box.paste(self.plate(place), drawn)]
+        parts = [part.extract(picture) for part in (box, square) for picture in pictures]
+        return np.concatenate([cv2.resize(part, (side, side), interpolation=cv2.INTER_CUBIC) for part in parts])
+
+
+def drawn_lips(drawn: Drawn) -> NDArray[np.float32]:
+    """Opening and width (T, 2) found in the frames drawn."""
+    reader = LipReader()
+    lips = [reader(drawn.box(i).paste(drawn.plate(i), drawn.crop(i))) for i in range(len(drawn.frames))]
+    reader.close()
+    return np.array(lips, np.float32)
+
+
+def over_itself(
+    drawn: Drawn, truth: Sequence[Landmarks], tallies: dict[str, PictureTally]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Opening and width (T, 2) in drawn and in true frames, the latter found the same way; adds to the tallies.
+
+    The controls are true mouths in the frame's square: its own through the network's resolution ("perfect"), the one
+    before ("one frame late"), and one of a second and a half later ("wrong").
     """
-    features = model.features(
-        load_audio(footage.with_suffix(".wav") if footage.with_suffix(".wav").is_file() else footage)
-    )
-    source = base or footage
-    plates = list(read_frames(source)) if base else list(read_frames(source, start=frames.start, count=len(frames)))
-    marks = detect_landmarks(plates).smoothed()
-    detector = FaceMeshDetector()
-    lips = np.full((len(frames), 2), np.nan, np.float32)
-    for place, index in enumerate(frames):
-        number = ping_pong(place, len(plates))
-        plate = plates[number]
-        box = CropBox.from_landmarks(marks.at(number))
-        drawn = model.generate(plate, box, features, index)
-        detector.reset()
-        found = detector.detect(box.paste(plate, drawn))
-        if found is not None:
-            face = Landmarks(found.points).to_scheme(68)
-            lips[place] = face.lip_opening, face.lip_width
-        if place % 40 == 20:
-            sheet.append(np.concatenate([cv2.resize(box.extract(plate), drawn.shape[:2]), drawn]))
-    detector.close()
-    return lips
+    reader = LipReader()
+    size, count = drawn.model.size, len(drawn.frames)
+    squares = [crop_for_network(drawn.plates[i], drawn.box(i), size) for i in range(count)]
+    found = []
+    for i, marks in enumerate(truth):
+        plate, box = drawn.plates[i], drawn.box(i)
+        crops = {
+            "drawn": drawn.crop(i),
+            "perfect": squares[i],
+            "one frame late": squares[max(i - 1, 0)],
+            "wrong": squares[(i + WRONG_BY_FRAMES) % count],
+        }
+        grid = WorkGrid(box, box, WORK_SIDE)
+        sectors = grid.sectors(drawn.marks.at(i).to_scheme(68))
+        inside = grid.square(inset_px=4)
+        regions = {
+            "cheeks": (sectors["left_cheek"] | sectors["right_cheek"]) & inside,
+            "neck": sectors["neck"] & inside,
+        }
+        for name, crop in crops.items():
+            made = box.paste(plate, crop)
+            tallies[name].add_mouth(plate, made, marks)
+            if name in ("drawn", "perfect"):
+                error = grid.work_paste(plate, box.resize(crop)).astype(np.float32) - grid.work(plate)
+                tallies[name].add_error(error, regions)
+        found.append((reader(box.paste(plate, crops["drawn"])), reader(plate)))
+    reader.close()
+    for tally in tallies.values():
+        tally.cut()
+    pair = np.array(found, np.float32)
+    return pair[:, 0], pair[:, 1]
 
 
 def held_out(model: LipSyncModel, footage: Path, share: float) -> range:
@@ -122,54 +169,119 @@ def held_out(model: LipSyncModel, footage: Path, share: float) -> range:
     return range(total - round(total * share), total)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m models.evaluate", description=__doc__.splitlines()[0] if __doc__ else ""
     )
     parser.add_argument("--model", default="LS1")
-    parser.add_argument("--footage", nargs="+", type=Path, required=True, help="takes with sound")
+    parser.add_argument("--footage", nargs="+", type=Path, default=[], help="takes with sound")
+    parser.add_argument("--sound", nargs="+", type=Path, default=[], help="sounds without a picture; needs --base")
     parser.add_argument("--base", type=Path, help="draw over this clip instead of the footage's own frames")
     parser.add_argument(
         "--holdout", type=float, default=0.12, help="share at the end, for footage the card does not know"
     )
-    parser.add_argument("--sheet", type=Path, help="write sample crops: plate over drawn")
+    parser.add_argument("--sheet", type=Path, help="write sample crops: plate over drawn, then both mouths")
     parser.add_argument("--workspace", type=workspace_folder, default=default_workspace())
     parser.add_argument(
         "--write-card", metavar="ENTRY", help="keep the pooled figures in the model's card under this name"
     )
-    args = parser.parse_args(argv)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = build_parser().parse_args(argv)
     try:
-        return evaluate(args)
+        evaluate(args)
     except (ModelError, ClipError, ValueError) as e:
         print(f"error: {e}", file=sys.stderr)
         return 2
+    return 0
 
 
-def evaluate(args: argparse.Namespace) -> int:
+def evaluate(args: argparse.Namespace) -> None:
+    if not args.footage and not args.sound:
+        raise ValueError("--footage or --sound must be given; got neither")
+    if args.sound and args.base is None:
+        raise ValueError("--sound must come with --base, the clip to draw over; got none")
     model = LipSyncModel.load(args.model, args.workspace)
-    drawn, truth, sheet = [], [], list[Frame]()
-    for footage in args.footage:
-        frames = held_out(model, footage, args.holdout)
-        truth.append(true_lips(footage, frames))
-        drawn.append(drawn_lips(model, footage, frames, args.base, sheet))
-        print(_line(footage.stem, measure(drawn[-1], truth[-1])), flush=True)
-    pooled = measure(np.concatenate(drawn), np.concatenate(truth))
-    print(_line("all", pooled))
+    sheet: list[Frame] = []
+    entry: dict[str, Any] = {}
+    if args.footage:
+        entry |= _evaluate_footage(model, args, sheet)
+    if args.sound:
+        entry |= _evaluate_sound(model, args, sheet)
     if args.sheet and sheet:
-        cv2.imwrite(str(args.sheet), np.concatenate(sheet[:12], axis=1))
+        cv2.imwrite(str(args.sheet), np.concatenate(sheet[:SHEET_COLUMNS], axis=1))
     if args.write_card:
         path = list_models(args.workspace)[args.model].checkpoint.parent / "card.yaml"
         card = yaml.safe_load(path.read_text(encoding="utf-8"))
-        figures = {key: round(value, 3) for key, value in vars(pooled).items()}
-        card.setdefault("figures", {})[args.write_card] = figures
+        card.setdefault("figures", {})[args.write_card] = entry
         path.write_text(yaml.safe_dump(card, sort_keys=False, width=110), encoding="utf-8")
-    return 0
+
+
+def _evaluate_footage(model: LipSyncModel, args: argparse.Namespace, sheet: list[Frame]) -> dict[str, Any]:
+    lips, seen, truth = [], [], []
+    tallies = {name: PictureTally() for name in ("drawn", *CONTROLS)}
+    for footage in args.footage:
+        frames = held_out(model, footage, args.holdout)
+        marks = true_landmarks(footage, frames)
+        truth.append(np.array([opening_and_width(one) for one in marks], np.float32))
+        beside = footage.with_suffix(".wav")
+        sound = beside if beside.is_file() else footage
+        drawn = Drawn(model, sound, args.base or footage, frames, own=args.base is None)
+        if args.base:
+            lips.append(drawn_lips(drawn))
+        else:
+            own, true = over_itself(drawn, marks, tallies)
+            lips.append(own)
+            seen.append(true)
+        sheet += drawn.sheet
+        print(_line(footage.stem, lip_figures(lips[-1], truth[-1])), flush=True)
+    pooled = lip_figures(np.concatenate(lips), np.concatenate(truth))
+    print(_line("all", pooled))
+    entry = rounded(vars(pooled))
+    if seen:
+        measured = lip_figures(np.concatenate(seen), np.concatenate(truth))
+        print(_line("true frames", measured))
+        entry["lips_of_true_frames"] = rounded(vars(measured))
+        figures = {name: tally.figures() for name, tally in tallies.items()}
+        for name, one in figures.items():
+            print(_picture_line(name, one))
+        entry["mouth_picture"] = {name: rounded(vars(one)) for name, one in figures.items()}
+    return entry
+
+
+def _evaluate_sound(model: LipSyncModel, args: argparse.Namespace, sheet: list[Frame]) -> dict[str, Any]:
+    entry: dict[str, Any] = {}
+    for sound in args.sound:
+        wav = load_audio(sound)
+        frames = range(frame_count(len(wav), SAMPLE_RATE))
+        drawn = Drawn(model, sound, args.base, frames, own=False)
+        figures = sound_figures(drawn_lips(drawn), frame_levels_db(wav, len(frames), SAMPLE_RATE // int(FPS)))
+        sheet += drawn.sheet
+        print(
+            f"{sound.stem}: {figures.speaking} frames of speech, opening against loudness r "
+            f"{figures.opening_energy_r:.3f}, opening against width r {figures.opening_width_r:.3f}; "
+            f"{figures.paused} frames in pauses, closed {figures.closed_share:.0%}",
+            flush=True,
+        )
+        entry[sound.stem] = rounded(vars(figures))
+    return entry
 
 
 def _line(name: str, figures: LipFigures) -> str:
     return (
-        f"{name:12} {figures.frames:4} frames  opening r {figures.opening_r:.3f}  width r {figures.width_r:.3f}  "
-        f"best offset {figures.best_offset:+d}  closed {figures.closed_share:.0%}"
+        f"{name:14} {figures.frames:4} frames  opening r {figures.opening_r:.3f}  width r {figures.width_r:.3f}  "
+        f"best offset {figures.best_offset:+d}  closed {figures.closed_share:.0%} "
+        f"(95 % under {figures.closed_gap_p95:.3f})"
+    )
+
+
+def _picture_line(name: str, figures: PictureFigures) -> str:
+    flicker = "  ".join(f"{where} {value:.2f}" for where, value in figures.flicker.items())
+    return (
+        f"{name:14} mouth {figures.mouth_psnr_db:.2f} dB  teeth overlap {figures.teeth_iou:.2f} "
+        f"area {figures.teeth_share:.2f}{'  flicker ' + flicker if flicker else ''}"
     )
 
 
