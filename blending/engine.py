@@ -173,7 +173,7 @@ class Blender:
             colour_limits += (f"{name} keeps the plate in {taken:.0%} of the matte",)
         clock.lap("matte")
         if self.settings.compositor != "hard":
-            square, share = lay_on_texture(square, greys, regions, matte, self.settings.texture)
+            square, share = lay_on_texture(square, base, greys, regions, matte, self.settings.texture)
             measured["texture_share"] = share
         clock.lap("texture")
         composite, used = COMPOSITORS[self.settings.compositor](base, square, matte)

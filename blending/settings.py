@@ -72,6 +72,8 @@ def _choice(default: str, choices: tuple[str, ...], *, label: str, help: str) ->
 
 def _among(choices: tuple[str, ...]) -> BeforeValidator:
     def check(value: object) -> object:
+        if isinstance(value, bool) and set(SWITCH) <= set(choices):
+            value = "on" if value else "off"  # what YAML makes of a plain on and off
         if value not in choices:
             raise ValueError(f"must be one of {', '.join(choices)}")
         return value
@@ -107,7 +109,8 @@ class BlendSettings(BaseModel):
     compositor: Annotated[str, _among(_COMPOSITORS)] = _choice(
         "alpha", _COMPOSITORS, label="Method",
         help="alpha: mixed by the matte; poisson: the generated gradients between plate values, then mixed; multiband: "
-        "coarse structure mixed over a wider band than fine; hard: the whole generated square pasted, to compare with.",
+        "coarse structure mixed over a wider band than fine; hard: the whole generated square pasted after its colour "
+        "correction, to compare with.",
     )  # fmt: skip
     colour: Annotated[str, _among(_COLOURS)] = _choice(
         "membrane", _COLOURS, label="Colour",

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from blending.adaptive import still_differences
 from blending.mask import ColourRegions
+from blending.membrane import cell_means
 from blending.types import Frame, Matte
 
 Grey = NDArray[np.uint8]
@@ -30,8 +31,9 @@ WHOLE_AT, NONE_FROM = 0.40, 0.75
 FLAT_LEVELS = 0.3
 """A plate whose detail is less than this has no texture to lay on."""
 
-AGREE_LEVELS2 = 64.0
-"""Half as much texture where the blurred pictures differ by 8 levels."""
+AGREE_GREY2, AGREE_RED2 = 400.0, 36.0
+"""Half as much texture where means over cells differ by 20 levels in brightness, or by 6 in red less green: generated
+lips over the plate's chin. Means over cells, since a weight for each pixel comes and goes from frame to frame."""
 
 LARGEST_LEVELS = 40.0
 """What stands out further is an edge."""
@@ -43,12 +45,12 @@ def brightness(square: Frame) -> Grey:
 
 
 def lay_on_texture(
-    generated: Frame, greys: tuple[Grey, Grey], regions: ColourRegions, matte: Matte, amount: float
+    generated: Frame, plate: Frame, greys: tuple[Grey, Grey], regions: ColourRegions, matte: Matte, amount: float
 ) -> tuple[Frame, float]:
     """The square with `amount`, 0..1, of the texture it lacks, uint8 (side, side, 3), and the share that was laid on.
 
-    generated: uint8 (side, side, 3), after registration and colour correction. greys: brightness of the generated
-    square and of the plate's, uint8 (side, side). matte: of the square; where it is 0 nothing is laid on, since nothing
+    generated, plate: uint8 (side, side, 3), after registration and colour correction. greys: brightness of both,
+    uint8 (side, side). matte: of the square; where it is 0 nothing is laid on, since nothing
     is seen. The share is 0, and the square the same array, where the plate has no more detail than the square: two
     equal pictures stay what they are.
     """
@@ -63,32 +65,35 @@ def lay_on_texture(
     if share == 0:
         return generated, 0.0
     textured, side = generated.copy(), (len(generated), len(generated))
-    weight = cv2.resize(regions.off_lips * (np.float32(share) * regions.in_view), side, interpolation=cv2.INTER_LINEAR)
+    cells = regions.off_lips * (np.float32(share) * regions.in_view) * _agreement(generated, plate, len(regions.trust))
+    weight = cv2.resize(cells, side, interpolation=cv2.INTER_LINEAR)
     part = cv2.boundingRect((matte > 0).view(np.uint8))
-    _add(greys[1], coarse, drawn_coarse, weight, part, textured.reshape(len(generated), -1))
+    _add(greys[1], coarse, weight, part, textured.reshape(len(generated), -1))
     return textured, share
 
 
+def _agreement(generated: Frame, plate: Frame, cells: int) -> NDArray[np.float32]:
+    """How far both pictures show the same skin, 0..1 over cells, float32 (cells, cells), blurred."""
+    off = cell_means(generated, cells) - cell_means(plate, cells)
+    grey, red = cv2.transform(off, np.array([[0.114, 0.587, 0.299]], np.float32)), off[..., 2] - off[..., 1]
+    agreed = 1 / (1 + grey**2 * np.float32(1 / AGREE_GREY2) + red**2 * np.float32(1 / AGREE_RED2))
+    return np.asarray(cv2.blur(agreed, (3, 3)), np.float32)
+
+
 @njit(cache=True, nogil=True, error_model="numpy")
-def _add(grey, coarse, drawn_coarse, weight, part, textured):  # type: ignore[no-untyped-def]
+def _add(grey, coarse, weight, part, textured):  # type: ignore[no-untyped-def]
     """In place, in part (x, y, width, height); the rows of `textured` are laid flat, (side, 3 side). A step at a time:
     with more pictures in one loop the compiler does one value at once."""
-    one, half, zero, top = np.float32(1), np.float32(0.5), np.float32(0), np.float32(255)
-    most, per_level2 = np.float32(LARGEST_LEVELS), np.float32(1 / AGREE_LEVELS2)
+    half, zero, top, most = np.float32(0.5), np.float32(0), np.float32(255), np.float32(LARGEST_LEVELS)
     left, first_row, wide, high = part
-    share, more = np.empty(wide, np.float32), np.empty(3 * wide, np.float32)
+    fine, more = np.empty(wide, np.float32), np.empty(3 * wide, np.float32)
     for row in range(first_row, first_row + high):
-        line = textured[row, 3 * left : 3 * (left + wide)]
+        line, counts = textured[row, 3 * left : 3 * (left + wide)], weight[row, left : left + wide]
         base, soft = grey[row, left : left + wide], coarse[row, left : left + wide]
-        drawn, counts = drawn_coarse[row, left : left + wide], weight[row, left : left + wide]
         for k in range(wide):
-            off = np.float32(soft[k]) - np.float32(drawn[k])
-            share[k] = counts[k] / (one + off * off * per_level2)
+            fine[k] = counts[k] * min(max(np.float32(base[k]) - np.float32(soft[k]), -most), most)
         for k in range(wide):
-            fine = np.float32(base[k]) - np.float32(soft[k])
-            share[k] *= min(max(fine, -most), most)
-        for k in range(wide):
-            more[3 * k] = more[3 * k + 1] = more[3 * k + 2] = share[k]
+            more[3 * k] = more[3 * k + 1] = more[3 * k + 2] = fine[k]
         for k in range(3 * wide):
             level = np.float32(line[k]) + more[k] + half
             line[k] = np.uint8(np.int32(min(max(level, zero), top)))

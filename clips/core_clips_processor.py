@@ -27,7 +27,6 @@ from blending import (
     measure_registration,
     smooth_registrations,
 )
-from blending.mask import Mask
 from blending.types import Frame
 from clips.audio import SAMPLE_RATE, load_audio
 from clips.edit_list import Cut, EditList, Source, single_clip, speech_edit_list, speech_segments
@@ -108,7 +107,7 @@ class Shot:
     """What stands at output frame `index` of a performance before the blend.
 
     generated is None where the plate stays as it is; reason says why. opacity: of the blend, below 1 where it
-    ramps towards a silence. parsing: where the clip's parsing mask keeps the plate, bool (H, W), None without one.
+    ramps towards a silence. masks: the clip's parsing masks, None without any; read only by a blend that uses them.
     """
 
     performance: Performance
@@ -121,7 +120,7 @@ class Shot:
     generated: Frame | None
     reason: str = ""
     opacity: float = 1.0
-    parsing: Mask | None = None
+    masks: ParsingMasks | None = None
 
     @property
     def unblended(self) -> Frame:
@@ -298,12 +297,11 @@ class CoreClipsProcessor:
             drawn.setflags(write=False)  # it is shared by all who ask for this frame
             return drawn
 
-        masks, _ = self.parsing_of(cut.clip)
         return replace(
             shot,
             generated=self._generated.get((performance.key, index), draw),
             opacity=performance.edits.opacity(index),
-            parsing=None if masks is None else masks.at(number),
+            masks=self.parsing_of(cut.clip)[0],
         )
 
     def generate_frame(self, performance: Performance, index: int) -> Frame:
@@ -329,9 +327,10 @@ class CoreClipsProcessor:
             )  # fmt: skip
         blender = self._blender.get((settings, threading.get_ident()), lambda: Blender(settings))
         registration = self._smoothed_registration(shot) if settings.registration == "smoothed" else None
+        used = shot.masks if settings.use_parsing == "on" else None
         return blender.blend(
-            shot.plate, shot.generated, shot.box, shot.landmarks, registration=registration, parsing=shot.parsing,
-            opacity=shot.opacity,
+            shot.plate, shot.generated, shot.box, shot.landmarks, registration=registration,
+            parsing=None if used is None else used.at(shot.clip_frame), opacity=shot.opacity,
         )  # fmt: skip
 
     def _smoothed_registration(self, shot: Shot) -> Registration:

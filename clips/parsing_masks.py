@@ -16,7 +16,7 @@ from clips.library import CoreClip
 from clips.timeline import FPS
 from clips.video import probe
 
-_NUMBERED = re.compile(r"\d+\.png", re.IGNORECASE)
+_NUMBERED = re.compile(r"(0|[1-9]\d*)\.png")
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,14 +50,21 @@ def find_parsing(workspace: Path, clip: CoreClip) -> tuple[ParsingMasks | None, 
 
     Looked for in WORKSPACE/dataset/MODEL/core_clips/CLIP/parsing, then in WORKSPACE/dataset/MODEL/parsing, which
     belongs to the data set's own frames: it is taken for a clip of exactly as many frames, and otherwise said to be
-    left aside.
+    left aside. ClipError when a folder cannot be opened.
     """
     dataset = workspace / "dataset" / clip.model
-    counts = {
-        folder: sum(1 for path in folder.iterdir() if _NUMBERED.fullmatch(path.name))
-        for folder in (dataset / "core_clips" / clip.name / "parsing", dataset / "parsing")
-        if folder.is_dir()
-    }
+    folders = (dataset / "core_clips" / clip.name / "parsing", dataset / "parsing")
+    try:
+        counts = {
+            folder: sum(1 for path in folder.iterdir() if _NUMBERED.fullmatch(path.name))
+            for folder in folders
+            if folder.is_dir()
+        }
+    except OSError as error:
+        raise ClipError(
+            f"expected to read the parsing masks below {dataset}; it cannot be opened ({error.strerror}); "
+            "change its permissions, or remove it"
+        ) from error
     info = probe(clip.path) if any(counts.values()) else None
     if info is None:
         return None, ""

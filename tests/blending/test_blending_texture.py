@@ -30,7 +30,7 @@ WHOLE = np.ones(SQUARE.shape[:2], np.float32)
 
 
 def textured(generated: Frame, amount: float = 1.0, matte: np.ndarray = WHOLE) -> tuple[Frame, float]:
-    return lay_on_texture(generated, (brightness(generated), brightness(SQUARE)), REGIONS, matte, amount)
+    return lay_on_texture(generated, SQUARE, (brightness(generated), brightness(SQUARE)), REGIONS, matte, amount)
 
 
 def detail(square: Frame, where: np.ndarray) -> float:
@@ -73,7 +73,7 @@ def test_an_edge_of_the_plate_is_no_texture() -> None:
     edged = SQUARE.copy()
     rows, columns = slice(60, 90), slice(12, 30)
     edged[rows, columns] = np.clip(edged[rows, columns].astype(int) + 90, 0, 255)
-    found, _ = lay_on_texture(SMOOTH, (brightness(SMOOTH), brightness(edged)), REGIONS, WHOLE, 1.0)
+    found, _ = lay_on_texture(SMOOTH, edged, (brightness(SMOOTH), brightness(edged)), REGIONS, WHOLE, 1.0)
     without, _ = textured(SMOOTH)
     added = np.abs(brightness(found).astype(float) - brightness(without))
     assert added.max() < 30

@@ -53,9 +53,10 @@ def test_parsing_masks_keep_the_plate_are_reported_and_can_be_switched_off(parse
     assert performance.notes == ("silence has parsing masks",)
     shot = processor.shot(performance, 12)
     on, off = (processor.blend_shot(shot, BlendSettings(use_parsing=switch)) for switch in ("on", "off"))
-    assert on.matte[shot.parsing].max() == 0
-    assert off.matte[shot.parsing].max() > 0.5
-    assert np.array_equal(on.frame[shot.parsing], shot.plate[shot.parsing])
+    kept = shot.masks.at(shot.clip_frame)
+    assert on.matte[kept].max() == 0
+    assert off.matte[kept].max() > 0.5
+    assert np.array_equal(on.frame[kept], shot.plate[kept])
     assert any(limit.startswith("parsing mask keeps the plate in") for limit in on.limits)
     assert not any("parsing" in limit for limit in off.limits)
 
@@ -65,10 +66,10 @@ def test_masks_of_the_data_set_are_taken_for_a_clip_of_as_many_frames_only(parse
     moved = root / "dataset" / "tiny" / "parsing"
     shutil.move(folder, moved)
     processor, performance = opened(root, sound)
-    assert processor.shot(performance, 3).parsing is not None
+    assert processor.shot(performance, 3).masks is not None
     (moved / "0.png").unlink()
     processor, performance = opened(root, sound)
-    assert processor.shot(performance, 3).parsing is None
+    assert processor.shot(performance, 3).masks is None
     assert not processor.has_parsing
     assert "parsing masks are left aside: there are" in performance.notes[0]
 
@@ -85,13 +86,15 @@ def test_damaged_masks_are_named(parsed, sound, damage, message):
     damage(folder / "3.png")
     processor, performance = opened(root, sound)
     with pytest.raises(ClipError, match=message):
-        processor.shot(performance, 3)
+        processor._generate_frame_with_blending(performance, 3)
+    without = processor._generate_frame_with_blending(performance, 3, BlendSettings(use_parsing="off"))
+    assert (without.frame != without.plate).any()
 
 
 def test_without_masks_nothing_is_said(processor, sound):
     performance = processor.prepare(sound, CLIP)
     assert performance.notes == ()
-    assert processor.shot(performance, 3).parsing is None
+    assert processor.shot(performance, 3).masks is None
     assert not processor.has_parsing
 
 
