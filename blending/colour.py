@@ -26,6 +26,7 @@ MIN_CELLS = 12
 """Fewer pixels of skin or trusted cells than this say nothing about colour."""
 
 QUANTILES = 256
+SMOOTHED_QUANTILES = 25
 TABLE_LEVELS = 4096
 SAMPLES = 2**18
 CONTRAST_RANGE = (0.5, 2.0)
@@ -40,13 +41,15 @@ def histogram(generated: Image, plate: Image, skin: Mask) -> Image:
     """Histogram matching in LAB: each channel goes through the plate's inverse distribution of its own distribution.
 
     Both distributions come from the skin as 256 order statistics; between them the map is linear, beyond the darkest
-    and brightest skin it is a shift, so teeth and nostrils keep their contrast.
+    and brightest skin it is a shift, so teeth and nostrils keep their contrast. The shifts are smoothed over a tenth of
+    the distribution: the bare ones break smooth skin into patches.
     """
     lab, target = to_lab(generated), to_lab(plate)
     matched = np.empty_like(lab)
     for channel in range(3):
         source, reference = _quantiles(lab[..., channel][skin]), _quantiles(target[..., channel][skin])
-        matched[..., channel] = _map_quantiles(lab[..., channel], source, reference)
+        shift = cv2.blur((reference - source)[None], (SMOOTHED_QUANTILES, 1), borderType=cv2.BORDER_REPLICATE)[0]
+        matched[..., channel] = _map_quantiles(lab[..., channel], source, source + shift)
     return recoloured(generated, lab, _spare_black(lab, matched, skin))
 
 

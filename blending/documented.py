@@ -65,7 +65,7 @@ def blend_faces(
 
 
 def _frame_hw(image_shape: Sequence[int]) -> tuple[int, int]:
-    sizes = tuple(image_shape)
+    sizes = tuple(image_shape) if isinstance(image_shape, Sequence) else (image_shape,)
     if len(sizes) not in (2, 3) or not all(isinstance(n, int | np.integer) and n > 0 for n in sizes):
         raise ValueError(f"image_shape must be (H, W) or (H, W, C) in whole pixels above 0; got {sizes}")
     return int(sizes[0]), int(sizes[1])

@@ -88,6 +88,10 @@ class Blender:
     """
 
     def __init__(self, settings: BlendSettings | None = None) -> None:
+        if settings is not None and not isinstance(settings, BlendSettings):
+            raise ValueError(
+                f"settings must be BlendSettings; got {type(settings).__name__}: see BlendSettings.parse for mappings"
+            )
         self.settings = settings or BlendSettings()
         self._face: tuple[tuple[object, ...], ColourRegions] | None = None
 
@@ -133,6 +137,10 @@ class Blender:
         _check_share(opacity, "opacity")
         if out is not None and check_frame(out, "out").shape != plate.shape:
             raise ValueError(f"out must have the size of plate, {plate.shape}; got {out.shape}")
+        if out is not None and not out.flags.writeable:
+            raise ValueError("out must be writable; got a read-only array")
+        if registration is not None and not isinstance(registration, Registration):
+            raise ValueError(f"registration must be a Registration or None; got {type(registration).__name__}")
         held = {"hold-out": (hold_out, 0.0)}
         if self.settings.use_parsing == "on":
             held["parsing mask"] = (parsing, SOFT_SHARE)
@@ -278,7 +286,9 @@ def _sample() -> tuple[Landmarks, CropBox, Frame]:
 
 def checked_box(box: CropBox | None, landmarks: Landmarks, frame_shape: tuple[int, ...]) -> CropBox:
     """The box, or the landmarks' own; ValueError when it is so large that it cannot belong to the frame."""
-    box = box or CropBox.from_landmarks(landmarks)
+    if box is not None and not isinstance(box, CropBox):
+        raise ValueError(f"box must be a CropBox or None; got {type(box).__name__}")
+    box = CropBox.from_landmarks(landmarks) if box is None else box
     if box.side > MAX_SQUARE * max(frame_shape[:2]):
         raise ValueError(
             f"box must be at most {MAX_SQUARE} times the frame's longer side ({max(frame_shape[:2])} px); "

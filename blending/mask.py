@@ -478,9 +478,9 @@ def skin_mask(landmarks: Landmarks | ArrayLike, box: CropBox, field: FaceField |
 
 def check_shape_numbers(expansion_ratio: float, feather_px: float) -> None:
     """ValueError unless expansion_ratio is finite and >= 1 and feather_px finite and >= 0."""
-    if not (isinstance(expansion_ratio, Real) and 1 <= expansion_ratio < np.inf):
+    if isinstance(expansion_ratio, bool) or not (isinstance(expansion_ratio, Real) and 1 <= expansion_ratio < np.inf):
         raise ValueError(f"expansion_ratio must be a finite number of at least 1; got {expansion_ratio!r}")
-    if not (isinstance(feather_px, Real) and 0 <= feather_px < np.inf):
+    if isinstance(feather_px, bool) or not (isinstance(feather_px, Real) and 0 <= feather_px < np.inf):
         raise ValueError(f"feather_amount must be a finite number of at least 0 px; got {feather_px!r}")
 
 

@@ -26,6 +26,10 @@ Matte: TypeAlias = NDArray[np.float32]
 """float32 (H, W), 0..1: 0 = plate, 1 = generated."""
 
 
+LARGEST_PX = 1e6
+"""Landmarks further away are no pixels of a frame."""
+
+
 def to_image(frame: Frame) -> Image:
     """8-bit frame as float32 in 0..1."""
     return frame.astype(np.float32) * np.float32(1 / 255)
@@ -72,6 +76,10 @@ class Landmarks:
         points = np.asarray(self.points)
         if points.ndim != 2 or points.shape[1] != 2 or len(points) not in REGIONS:
             raise ValueError(f"landmarks must have shape (N, 2) with N one of {sorted(REGIONS)}; got {points.shape}")
+        if points.dtype.kind not in "iuf":
+            raise ValueError(f"landmarks must be real numbers; got {points.dtype}")
+        if points.size and np.abs(points[np.isfinite(points)]).max(initial=0) > LARGEST_PX:
+            raise ValueError(f"landmarks must lie within {LARGEST_PX:g} px of the origin; got values beyond")
         points = np.array(points, dtype=np.float32)
         if not np.isfinite(points).all():
             bad = int((~np.isfinite(points)).any(axis=1).sum())
@@ -147,7 +155,7 @@ def _matrix_from_478(scheme: int) -> NDArray[np.float32]:
 
 def as_landmarks(landmarks: Landmarks | ArrayLike) -> Landmarks:
     """Landmarks from an (N, 2) array, or the value itself."""
-    return landmarks if isinstance(landmarks, Landmarks) else Landmarks(np.asarray(landmarks, dtype=np.float32))
+    return landmarks if isinstance(landmarks, Landmarks) else Landmarks(np.asarray(landmarks))
 
 
 @dataclass(frozen=True)
@@ -165,7 +173,8 @@ class CropBox:
     def __post_init__(self) -> None:
         for name in ("x0", "y0", "side"):
             value = getattr(self, name)
-            if isinstance(value, bool) or not np.isfinite(value) or int(value) != value:
+            number = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+            if not number or not np.isfinite(value) or int(value) != value:
                 raise ValueError(f"CropBox {name} must be a whole number of pixels; got {value!r}")
             object.__setattr__(self, name, int(value))
         if self.side < 8:

@@ -28,7 +28,7 @@ def load_preset(name: str, workspace: Path | None = None) -> BlendSettings:
         raise ClipError(f"preset {name!r} does not exist; there are: {', '.join(preset_names(workspace))}")
     try:
         entries = yaml.safe_load(files[name].read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError, OSError) as e:
+    except (yaml.YAMLError, UnicodeDecodeError, OSError, RecursionError) as e:
         raise ClipError(f"preset {name} cannot be read as YAML ({e}); mend or remove {files[name].name}") from e
     if not isinstance(entries, Mapping):
         raise ClipError(f"preset {name} must be a list of 'setting: value' lines; got {type(entries).__name__}")
@@ -47,6 +47,8 @@ def change_settings(settings: BlendSettings, pairs: list[str]) -> BlendSettings:
         if not separator:
             raise ValueError(f"a setting must be given as key=value; got {pair!r}")
         key = key.strip()
+        if not key:
+            raise ValueError(f"a setting must be given as key=value; got {pair!r}")
         values[key] = _number(key, text) if kinds.get(key) == "slider" else text.strip()
     return BlendSettings.parse(values)
 

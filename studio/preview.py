@@ -66,7 +66,7 @@ def preview(session: Session, request: PreviewRequest) -> bytes:
         "size": [shot.plate.shape[1], shot.plate.shape[0]],
         "box": [shot.box.x0, shot.box.y0, shot.box.side],
         "chin": [float(v) for v in shot.landmarks.anchor("chin")],
-        "feather_px": round(result.feather_px, 1),
+        "feather_px": 0 if settings.compositor == "hard" else round(result.feather_px, 1),
         "feather_share": round(result.chosen.get("feather_share", 1.0), 3),
     }
     if request.score and shot.generated is not None:

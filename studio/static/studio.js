@@ -2,6 +2,8 @@
 (() => {
   "use strict";
   const SETTLE_MS = 120;
+  const FLOOR_MS = 1500;
+  const floorAsked = {};
   const NECK_SHARE = 0.8;
   const OVERLAY = [255, 64, 64, 0.5];
   const byId = (id) => document.getElementById(id);
@@ -102,14 +104,21 @@
       busy = false;
       state.pending = Boolean(wanted);
     }
+    const again = () => {
+      if (wanted || busy || asked !== session) return;
+      wanted = { ...now, score: true, since: performance.now() };
+      pump();
+    };
     if (wanted) pump();
-    else if (!now.score && !state.error) {
-      settle = setTimeout(() => {
-        if (wanted || busy || asked !== session) return;
-        wanted = { ...now, score: true, since: performance.now() };
-        pump();
-      }, SETTLE_MS);
-    }
+    else if (!now.score && !state.error) settle = setTimeout(again, SETTLE_MS);
+    else if (!state.error && floorIsComing(state.header)) settle = setTimeout(again, FLOOR_MS);
+  }
+
+  // A clip's floor is measured in the background when its score is first asked for.
+  function floorIsComing(header) {
+    if (!header?.driven || header.floor !== undefined) return false;
+    floorAsked[header.clip] = (floorAsked[header.clip] || 0) + 1;
+    return floorAsked[header.clip] <= 8;
   }
 
   async function reason(answer) {
@@ -263,14 +272,14 @@
     });
     byId("sl-score").classList.toggle("sl-old", Boolean(header.old));
     const notes = session.notes.length ? [session.notes.join("; ")] : [];
-    const feather = header.driven ? [featherInWords(header)] : [];
+    const feather = header.driven && header.feather_px >= 1 ? [featherInWords(header)] : [];
     say([where, ...feather, ...header.limits, ...notes].map((part) => part[0].toUpperCase() + part.slice(1)).join(". ") + ".");
   }
 
   function featherInWords(header) {
     const share = header.feather_share;
-    const why = share < 1 ? ", narrowed since the picture comes close to the plate"
-      : share > 1 ? ", widened since the picture stays far from the plate" : "";
+    const why = share < 0.9 ? ", narrowed since the picture comes close to the plate"
+      : share > 1.1 ? ", widened since the picture stays far from the plate" : "";
     return `feather ${header.feather_px.toFixed(0)} px${why}`;
   }
 

@@ -341,3 +341,39 @@ def test_warm_up_leaves_nothing_to_compile() -> None:
         Blender(settings(compositor=compositor)).blend(PLATE, GENERATED, BOX, POINTS)
     assert [len(kernel.signatures) for kernel in kernels] == before
     assert min(before) > 0
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"box": (1, 2, 300)}, "box must be a CropBox or None; got tuple"),
+        ({"box": np.array([1, 2, 300])}, "box must be a CropBox or None; got ndarray"),
+        ({"registration": "smoothed"}, "registration must be a Registration or None; got str"),
+        ({"landmarks": "abc"}, "landmarks must have shape"),
+        ({"landmarks": POINTS * 1e30}, "landmarks must lie within 1e.06 px of the origin"),
+        ({"landmarks": POINTS.astype(complex)}, "landmarks must be real numbers; got complex"),
+        ({"out": np.broadcast_to(PLATE, PLATE.shape)}, "out must be writable"),
+    ],
+    ids=str,
+)
+def test_bad_arguments_are_named(change: dict, message: str) -> None:
+    values = {"plate": PLATE, "generated": GENERATED, "box": BOX, "landmarks": POINTS} | change
+    with pytest.raises(ValueError, match=message):
+        Blender().blend(**values)
+
+
+def test_settings_as_a_mapping_are_sent_to_parse() -> None:
+    with pytest.raises(ValueError, match=r"settings must be BlendSettings; got dict: see BlendSettings\.parse"):
+        Blender({"texture": 0})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("value", ["1", None, True, 1.5])
+def test_boxes_are_whole_numbers(value: object) -> None:
+    with pytest.raises(ValueError, match="CropBox x0 must be a whole number of pixels"):
+        CropBox(value, 0, 100)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("shape", [None, 5, "ab"])
+def test_shapes_that_are_none_are_named(shape: object) -> None:
+    with pytest.raises(ValueError, match="image_shape must be"):
+        create_face_mask(POINTS, shape)  # type: ignore[arg-type]

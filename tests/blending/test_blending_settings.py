@@ -89,3 +89,10 @@ def test_feather_follows_the_face_or_stays_in_pixels() -> None:
     assert BlendSettings().feather_px(200) == pytest.approx(30)
     assert BlendSettings(feather_amount=60).feather_px(250) == pytest.approx(75)
     assert BlendSettings(feather_unit="px", feather_amount=12).feather_px(250) == 12
+
+
+def test_switches_take_what_yaml_makes_of_on_and_off() -> None:
+    chosen = BlendSettings.parse({"registration": False, "feather_match": True, "use_parsing": False})
+    assert (chosen.registration, chosen.feather_match, chosen.use_parsing) == ("off", "on", "off")
+    with pytest.raises(ValueError, match="colour must be one of"):
+        BlendSettings.parse({"colour": True})

@@ -110,7 +110,7 @@ def test_changes_apply_in_order_over_the_preset():
         ("feather_amount=-0.1", "between 0 and 60; got -0.1"),
         ("expansion_ratio=1.31", "between 1.0 and 1.3; got 1.31"),
         ("colour=histgram", "did you mean histogram"),
-        ("=3", "is not a setting"),
+        ("=3", "key=value; got '=3'"),
     ],
 )
 def test_bad_changes_say_which_and_why(pair, said):
