@@ -11,39 +11,64 @@ wider one took the tint from 1.46 to 1.31 and the flicker from .75 to .70.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TypeAlias
+
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
 from blending.mask import ColourRegions
 
+Grey: TypeAlias = NDArray[np.uint8]
+"""Brightness of a square, uint8 (side, side)."""
+
 SHARES = ((1.0, 0.5), (2.2, 1.0), (4.0, 1.0), (5.5, 1.2))
 """Mismatch in levels and the part of the feather it needs, linear between and constant beyond: half of it for a square
 that agrees with the plate, a fifth more for one in quite another light."""
+
+REACHES = ((14.0, 1.0), (30.0, 2.2))
+"""Difference at the chin in levels and what it multiplies the reach below the chin by, linear between and constant
+beyond. A jaw that hangs lower than the plate's ends in a dark line where the matte ends: on LS1's wide open mouths the
+seam score falls from .69 to .38, and closed ones keep the plate's neck."""
 
 MIN_CELLS = 12
 """Fewer still cells than this tell nothing: the feather stays whole."""
 
 
-def still_differences(first: NDArray[np.uint8], second: NDArray[np.uint8], regions: ColourRegions) -> float | None:
+def still_difference(first: Grey, second: Grey, regions: ColourRegions) -> float | None:
     """Median over the cells that speech does not move of the mean absolute difference, levels, between two pictures of
     the square's brightness, uint8 (side, side); 0 for equal ones, None where too few such cells are in view."""
-    cells = regions.still_cells
-    count = int(cells.sum())
-    if count < MIN_CELLS:
-        return None
-    found = np.empty(count, np.float32)
-    edges = np.arange(len(cells) + 1) * len(second) // len(cells)
-    _cell_differences(first, second, cells, edges, found)
-    return float(np.partition(found, count // 2)[count // 2])
+    found = _differences(first, second, regions.still_cells)
+    return None if len(found) < MIN_CELLS else float(np.partition(found, len(found) // 2)[len(found) // 2])
+
+
+def chin_difference(first: Grey, second: Grey, regions: ColourRegions) -> float:
+    """Mean absolute difference along the chin, levels, between two such pictures; 0 where it is not in view."""
+    found = _differences(first, second, regions.chin_cells)
+    return float(found.mean()) if len(found) else 0.0
+
+
+def _differences(first: Grey, second: Grey, cells: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Mean absolute difference of each chosen cell, float32 (K,), levels."""
+    found = np.empty(int(cells.sum()), np.float32)
+    _cell_differences(first, second, cells, np.arange(len(cells) + 1) * len(second) // len(cells), found)
+    return found
 
 
 def feather_share(mismatch: float | None) -> float:
     """Part of the feather that a mismatch in levels needs, .5 to 1.2, by SHARES; 1 where it is not known."""
-    if mismatch is None:
-        return 1.0
-    levels, shares = zip(*SHARES, strict=True)
-    return float(np.interp(mismatch, levels, shares))
+    return 1.0 if mismatch is None else _along(SHARES, mismatch)
+
+
+def reach_share(difference: float) -> float:
+    """What a difference at the chin in levels multiplies the reach below it by, 1 to 2.2, by REACHES."""
+    return _along(REACHES, difference)
+
+
+def _along(table: Sequence[tuple[float, float]], value: float) -> float:
+    levels, shares = zip(*table, strict=True)
+    return float(np.interp(value, levels, shares))
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -12,14 +12,14 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike
 
-from blending.adaptive import feather_share, still_differences
+from blending.adaptive import Grey, chin_difference, feather_share, reach_share, still_difference
 from blending.colour import match_colour
 from blending.composite import COMPOSITORS
 from blending.mask import ColourRegions, Mask, MatteShape, face_field, field_limits, field_matte, visible_part
 from blending.parsing import SOFT_SHARE, checked_hold_out, hold_back
 from blending.registration import Registration, register, resample
 from blending.settings import BlendSettings
-from blending.texture import Grey, brightness, lay_on_texture
+from blending.texture import brightness, lay_on_texture
 from blending.types import CropBox, Frame, Landmarks, Matte, as_landmarks, check_frame, check_square, compact
 
 MAX_SQUARE = 4
@@ -210,15 +210,17 @@ class Blender:
         return self._face[1]
 
     def _shape(self, greys: tuple[Grey, Grey], regions: ColourRegions) -> tuple[MatteShape, dict[str, float]]:
-        """The matte's numbers, its feather narrowed or widened by the match where that is asked for; what was measured.
+        """The matte's numbers, its feather and its reach below the chin by the match where that is asked for; and what
+        was measured.
         greys: brightness of the corrected square and of the plate's."""
         side = len(greys[0])
         if not self.settings.follows_match or self.settings.compositor == "hard":
             return self.settings.matte_shape(side), {}
-        mismatch = still_differences(*greys, regions)
-        share = feather_share(mismatch)
-        measured = {} if mismatch is None else {"mismatch_levels": mismatch}
-        return self.settings.matte_shape(side, share), {**measured, "feather_share": share}
+        mismatch, chin = still_difference(*greys, regions), chin_difference(*greys, regions)
+        measured = {"feather_share": feather_share(mismatch), "reach_share": reach_share(chin), "chin_levels": chin}
+        if mismatch is not None:
+            measured["mismatch_levels"] = mismatch
+        return self.settings.matte_shape(side, measured["feather_share"], measured["reach_share"]), measured
 
     def _registration(
         self, given: Registration | None, base: Frame, generated: Frame, regions: ColourRegions

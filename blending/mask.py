@@ -405,6 +405,16 @@ class ColourRegions:
         return (self.trust * (self.still >= 1) > STILL_TRUST).astype(np.uint8)
 
     @cached_property
+    def chin_cells(self) -> NDArray[np.uint8]:
+        """1 in cells of `trust` along the chin's outline: from .08 S inside to .12 S below it, .2 S to either side."""
+        box, cells = self.field.box, self._cells
+        xs, ys = _centres(box, cells)
+        x, y = (self.landmarks.anchor("chin")).tolist()
+        outside = cv2.resize(self.field.distance_grid, (cells, cells), interpolation=cv2.INTER_LINEAR) / box.side
+        below = (ys > y - 0.12 * box.side)[:, None] & (np.abs(xs - x) < 0.2 * box.side)[None, :]
+        return (below & (outside > -0.08) & (outside < 0.12) & (self.in_view > 0)).astype(np.uint8)
+
+    @cached_property
     def off_lips(self) -> NDArray[np.float32]:
         """0 in cells of `trust` on the plate's lips, 1 from .07 S around them on; rises from .02 S."""
         box = self.field.box

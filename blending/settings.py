@@ -101,10 +101,11 @@ class BlendSettings(BaseModel):
         "adaptive", FEATHER_UNITS, label="Feather unit",
         help="adaptive: 30 is 15 % of the generated square, whatever the face's size; px: pixels of the frame.",
     )  # fmt: skip
-    feather_match: Annotated[str, _among(SWITCH)] = _choice(
-        "on", SWITCH, label="Feather by match",
+    adapt: Annotated[str, _among(SWITCH)] = _choice(
+        "on", SWITCH, label="Adapt",
         help="on: an adaptive feather is narrowed, to half at most, where the corrected picture comes close to the "
-        "plate, and widened, by a fifth at most, where it stays far from it; off: it is as wide as set.",
+        "plate, and widened, by a fifth at most, where it stays far from it; the matte goes lower under a dropped "
+        "jaw; off: both are as set.",
     )  # fmt: skip
     compositor: Annotated[str, _among(_COMPOSITORS)] = _choice(
         "alpha", _COMPOSITORS, label="Method",
@@ -178,13 +179,16 @@ class BlendSettings(BaseModel):
 
     @property
     def follows_match(self) -> bool:
-        """Whether the feather depends on how well the square matches the plate."""
-        return self.feather_match == "on" and self.feather_unit == "adaptive"
+        """Whether feather and reach depend on how well the square matches the plate."""
+        return self.adapt == "on" and self.feather_unit == "adaptive"
 
-    def matte_shape(self, side: int, feather_share: float = 1.0) -> MatteShape:
-        """The numbers of the matte for a generator's square of `side` px, with that part of the feather."""
-        feather_px = feather_share * self.feather_px(side)
-        return MatteShape(self.expansion_ratio, feather_px, self.outward_share, self.down_share, self.side_share)
+    def matte_shape(self, side: int, feather_share: float = 1.0, reach_share: float = 1.0) -> MatteShape:
+        """The numbers of the matte for a generator's square of `side` px, with those parts of the feather and of the
+        reach below the chin."""
+        return MatteShape(
+            self.expansion_ratio, feather_share * self.feather_px(side), self.outward_share,
+            reach_share * self.down_share, self.side_share,
+        )  # fmt: skip
 
 
 def _control(name: str, field: Any) -> Control:

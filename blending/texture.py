@@ -15,12 +15,10 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from blending.adaptive import still_differences
+from blending.adaptive import Grey, still_difference
 from blending.mask import ColourRegions
 from blending.membrane import cell_means
 from blending.types import Frame, Matte
-
-Grey = NDArray[np.uint8]
 
 BLUR_SHARE = 5 / 328
 """What a box of this part of S takes away is texture."""
@@ -58,7 +56,7 @@ def lay_on_texture(
     if amount == 0 or width < 3:
         return generated, 0.0
     drawn_coarse, coarse = (np.asarray(cv2.blur(grey, (width, width)), np.uint8) for grey in greys)
-    drawn, there = still_differences(greys[0], drawn_coarse, regions), still_differences(greys[1], coarse, regions)
+    drawn, there = still_difference(greys[0], drawn_coarse, regions), still_difference(greys[1], coarse, regions)
     if there is None or drawn is None or there < FLAT_LEVELS:
         return generated, 0.0
     share = amount * min(max((NONE_FROM - drawn / there) / (NONE_FROM - WHOLE_AT), 0.0), 1.0)

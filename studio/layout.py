@@ -25,7 +25,7 @@ FIRST_MODEL = "LS1"
 CANCELLED = "Cancelled; nothing was written."
 FIRST_BASE = "05,20s talk evening"
 MORE_SETTINGS = (
-    "feather_match", "colour_amount", "texture", "registration", "outward_share", "down_share", "side_share",
+    "adapt", "colour_amount", "texture", "registration", "outward_share", "down_share", "side_share",
     "use_parsing",
 )  # fmt: skip
 MAIN_SETTINGS = tuple(c.name for c in BlendSettings.controls() if c.name not in MORE_SETTINGS)

@@ -8,7 +8,7 @@ import pytest
 from synthetic_face import plate_of, points_68
 
 from blending import Blender, BlendSettings, CropBox, Landmarks
-from blending.adaptive import SHARES, feather_share, still_differences
+from blending.adaptive import REACHES, SHARES, feather_share, reach_share, still_difference
 from blending.mask import ColourRegions
 from blending.texture import brightness
 from blending.types import Frame
@@ -21,7 +21,7 @@ REGIONS = ColourRegions.of(Landmarks(POINTS), BOX, (320, 320))
 
 
 def mismatch_levels(first: Frame, second: Frame, regions: ColourRegions) -> float | None:
-    return still_differences(brightness(first), brightness(second), regions)
+    return still_difference(brightness(first), brightness(second), regions)
 
 
 def grained(levels: float) -> Frame:
@@ -64,12 +64,12 @@ def test_engine_uses_and_reports_the_feather_of_the_match(levels: float) -> None
     asked = BlendSettings().feather_px(BOX.side)
     assert outcome.chosen["feather_share"] == feather_share(outcome.chosen["mismatch_levels"])
     assert outcome.feather_px == pytest.approx(asked * outcome.chosen["feather_share"])
-    same = Blender(BlendSettings(feather_match="off", feather_amount=30 * outcome.chosen["feather_share"]))
+    same = Blender(BlendSettings(adapt="off", feather_amount=30 * outcome.chosen["feather_share"]))
     assert outcome.chosen["texture_share"] == 0  # a square with more grain than the plate needs none of it
     np.testing.assert_allclose(outcome.matte, same.blend(PLATE, SQUARE, BOX, POINTS).matte, atol=1e-5)
 
 
-@pytest.mark.parametrize("change", [{"feather_unit": "px"}, {"feather_match": "off"}], ids=str)
+@pytest.mark.parametrize("change", [{"feather_unit": "px"}, {"adapt": "off"}], ids=str)
 def test_feather_stays_as_set_in_pixels_or_when_switched_off(change: dict) -> None:
     chosen = BlendSettings(**change)
     outcome = Blender(chosen).blend(PLATE, grained(9), BOX, POINTS)
@@ -83,3 +83,22 @@ def test_feather_slider_stays_monotonic_under_the_match() -> None:
         for amount in range(0, 61, 5)
     ]
     assert np.all(np.diff(widths) > 0)
+
+
+def test_reach_below_the_chin_follows_a_dropped_jaw() -> None:
+    """The generated jaw hangs lower: what the plate has as neck is chin there."""
+    dropped = SQUARE.copy()
+    chin = Landmarks(POINTS).anchor("chin") - (BOX.x0, BOX.y0)
+    rows = slice(int(chin[1]) - 4, int(chin[1]) + BOX.side // 10)
+    dropped[rows, BOX.side // 4 : -BOX.side // 4] = (20, 20, 30)
+    still = Blender(BlendSettings(registration="off", colour="none")).blend(PLATE, SQUARE, BOX, POINTS)
+    open_jaw = Blender(BlendSettings(registration="off", colour="none")).blend(PLATE, dropped, BOX, POINTS)
+    assert (still.chosen["reach_share"], still.chosen["chin_levels"]) == (1, 0)
+    assert open_jaw.chosen["reach_share"] > 1.3
+    below = open_jaw.chosen["reach_below_px"] / still.chosen["reach_below_px"]
+    assert below == pytest.approx(open_jaw.chosen["reach_share"])
+    assert (open_jaw.matte >= still.matte - 1e-6).all()
+    assert open_jaw.matte.sum() > still.matte.sum() * 1.02
+    shares = [reach_share(levels) for levels in np.linspace(0, 60, 100)]
+    assert shares == sorted(shares)
+    assert (shares[0], shares[-1]) == (1, REACHES[-1][1])

@@ -86,7 +86,7 @@ def test_hard_pastes_the_whole_square_and_alone_is_free_of_the_reach_guard() -> 
 @pytest.mark.parametrize(
     "change",
     [
-        {"expansion_ratio": 1.16}, {"feather_amount": 31}, {"feather_unit": "px"}, {"feather_match": "off"},
+        {"expansion_ratio": 1.16}, {"feather_amount": 31}, {"feather_unit": "px"}, {"adapt": "off"},
         {"compositor": "hard"},
         {"compositor": "poisson"}, {"compositor": "multiband"}, {"colour": "none"}, {"colour": "histogram"},
         {"colour": "covariance"}, {"colour": "mean_std"}, {"colour_amount": 0.95}, {"registration": "off"},
@@ -127,7 +127,7 @@ def test_result_depends_on_the_arguments_only() -> None:
 @pytest.mark.parametrize("side", [40, 168, 328])
 def test_every_scheme_and_size_of_square_blends(scheme: int, side: int) -> None:
     generated = cv2.resize(GENERATED, (side, side), interpolation=cv2.INTER_AREA)
-    outcome = Blender(settings(feather_match="off")).blend(PLATE, generated, None, points_of(scheme))
+    outcome = Blender(settings(adapt="off")).blend(PLATE, generated, None, points_of(scheme))
     assert outcome.generated_matched.shape == (outcome.box.side, outcome.box.side, 3)
     assert outcome.matte.dtype == np.float32
     assert outcome.matte.shape == PLATE.shape[:2]

@@ -92,7 +92,7 @@ def test_feather_follows_the_face_or_stays_in_pixels() -> None:
 
 
 def test_switches_take_what_yaml_makes_of_on_and_off() -> None:
-    chosen = BlendSettings.parse({"registration": False, "feather_match": True, "use_parsing": False})
-    assert (chosen.registration, chosen.feather_match, chosen.use_parsing) == ("off", "on", "off")
+    chosen = BlendSettings.parse({"registration": False, "adapt": True, "use_parsing": False})
+    assert (chosen.registration, chosen.adapt, chosen.use_parsing) == ("off", "on", "off")
     with pytest.raises(ValueError, match="colour must be one of"):
         BlendSettings.parse({"colour": True})
