@@ -35,6 +35,7 @@ from models.checkpoint import load_audio_encoder, load_unet, save_state_dict
 from models.dataset import Take, crop_and_mouth, lip_distances, pitch_variants, pose_points, tempo_variants
 from models.errors import ModelError
 from models.figures import rounded
+from models.inspection import file_sha256
 from models.lip_sync import ModelFiles, list_models
 from models.runtime import pick_device
 from models.teach import RUN_FRAMES, Progress, Schedule, feature_variants, teach_encoder, teach_unet
@@ -45,14 +46,6 @@ RATE = 2e-3
 RATE_FROM_INIT = 1e-3
 """Learning rate at its highest: of fresh weights, and of weights that know something already."""
 PREPARED_VERSION = 4
-
-
-def file_sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def prepare_take(path: Path, size: int, holdout: float, cache: Path) -> Take:
@@ -324,6 +317,7 @@ def _write_card(
         "footage": {path.name: {"sha256": file_sha256(path)} for path in args.footage},
         "frames": {take.name: {"trained_on": take.split, "held_out": len(take.crops) - take.split} for take in takes},
         **({"started_from": origin} if origin else {}),
+        "sha256": {name: file_sha256(folder / name) for name in ("0.pth", "audio_encoder.pth")},
         "torch": torch.__version__.split("+")[0],
         "audio_encoder_held_out": rounded(heard),
         "training": rounded(seen),
