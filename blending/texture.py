@@ -23,10 +23,10 @@ from blending.types import Frame, Matte
 BLUR_SHARE = 5 / 328
 """What a box of this part of S takes away is texture."""
 
-WHOLE_AT, NONE_FROM = 0.40, 0.75
+WHOLE_AT, NONE_FROM = 0.45, 0.80
 """Fine detail of the square over the plate's: all of the texture is laid on up to the first, none from the second."""
 
-FLAT_LEVELS = 0.3
+FLAT_LEVELS = 0.5
 """A plate whose detail is less than this has no texture to lay on."""
 
 AGREE_GREY2, AGREE_RED2 = 400.0, 36.0
@@ -52,16 +52,17 @@ def lay_on_texture(
     is seen. The share is 0, and the square the same array, where the plate has no more detail than the square: two
     equal pictures stay what they are.
     """
-    width = 2 * round(BLUR_SHARE * len(generated) / 2) + 1
-    if amount == 0 or width < 3:
+    step = round(BLUR_SHARE * len(generated) / 2)
+    if amount == 0 or step == 0:
         return generated, 0.0
-    drawn_coarse, coarse = (np.asarray(cv2.blur(grey, (width, width)), np.uint8) for grey in greys)
-    drawn, there = still_difference(greys[0], drawn_coarse, regions), still_difference(greys[1], coarse, regions)
+    # Detail is what changes over a few pixels; differences need no blur, and no rounding of one.
+    drawn, there = (still_difference(grey[:-step, :-step], grey[step:, step:], regions) for grey in greys)
     if there is None or drawn is None or there < FLAT_LEVELS:
         return generated, 0.0
     share = amount * min(max((NONE_FROM - drawn / there) / (NONE_FROM - WHOLE_AT), 0.0), 1.0)
     if share == 0:
         return generated, 0.0
+    coarse = np.asarray(cv2.blur(greys[1], (2 * step + 1, 2 * step + 1)), np.uint8)
     textured, side = generated.copy(), (len(generated), len(generated))
     cells = regions.off_lips * (np.float32(share) * regions.in_view) * _agreement(generated, plate, len(regions.trust))
     weight = cv2.resize(cells, side, interpolation=cv2.INTER_LINEAR)
