@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from numbers import Real
@@ -34,7 +34,7 @@ class BlendResult:
 
     patch, patch_matte: the composite and the matte as it was used, uint8 (h, w, 3) and float32 (h, w), over the part of
     the frame that starts at (row, column) `corner`; around it the frame is `plate` and the matte 0. Without a plate the
-    patch is the whole frame. limits: in words, what kept the blend from being what the settings ask for. feather_px:
+    patch is the whole frame. explain: gives the words of `limits`. feather_px:
     the feather's width as it was used, in px. generated_matched: uint8 (side, side, 3), the square after registration
     and colour correction and with its texture, before the matte. chosen: what was measured and chosen for this frame,
     by name. cost_ms: time per stage.
@@ -42,7 +42,7 @@ class BlendResult:
 
     patch: Frame
     patch_matte: Matte
-    limits: tuple[str, ...]
+    explain: Callable[[], tuple[str, ...]]
     box: CropBox
     feather_px: float
     generated_matched: Frame
@@ -51,6 +51,12 @@ class BlendResult:
     registration: Registration = IDENTITY
     chosen: Mapping[str, float] = field(default_factory=dict)
     cost_ms: Mapping[str, float] = field(default_factory=dict)
+
+    @cached_property
+    def limits(self) -> tuple[str, ...]:
+        """In words, what kept the blend from being what the settings ask for; put into words when it is first asked
+        for: a render does not ask."""
+        return self.explain()
 
     @cached_property
     def frame(self) -> Frame:
@@ -152,7 +158,7 @@ class Blender:
             nothing = np.empty((0, 0, 3), np.uint8)
             return _finished(
                 BlendResult(
-                    nothing, np.zeros((0, 0), np.float32), said, box, self.settings.feather_px(box.side),
+                    nothing, np.zeros((0, 0), np.float32), lambda: said, box, self.settings.feather_px(box.side),
                     box.resize(generated), plate,
                 ),
                 out,
@@ -186,14 +192,15 @@ class Blender:
         clock.lap("texture")
         composite, used = COMPOSITORS[self.settings.compositor](base, square, matte)
         clock.lap("composite")
-        limits = frame_limits(box, rows, columns) + colour_limits
-        if used is matte:
-            limits = field_limits(marks, regions.field, shape) + limits
-        clock.lap("report")
+
+        def explain() -> tuple[str, ...]:
+            limits = frame_limits(box, rows, columns) + colour_limits
+            return field_limits(marks, regions.field, shape) + limits if used is matte else limits
+
         part = slice(rows.start - box.y0, rows.stop - box.y0), slice(columns.start - box.x0, columns.stop - box.x0)
         return _finished(
             BlendResult(
-                composite[part], used[part], limits, box, shape.feather_px, square, plate,
+                composite[part], used[part], explain, box, shape.feather_px, square, plate,
                 (rows.start, columns.start), registration, measured | _chosen(shape, box.side), clock.laps,
             ),
             out,

@@ -321,7 +321,7 @@ class CoreClipsProcessor:
             rows, columns = shot.box.inside((shot.plate.shape[0], shot.plate.shape[1]))
             patch = shot.plate[rows, columns]
             return BlendResult(
-                patch, np.zeros(patch.shape[:2], np.float32), (shot.reason,), shot.box,
+                patch, np.zeros(patch.shape[:2], np.float32), lambda: (shot.reason,), shot.box,
                 settings.feather_px(shot.box.side), shot.box.extract(shot.plate), shot.plate,
                 (rows.start, columns.start),
             )  # fmt: skip

@@ -226,7 +226,7 @@ def test_result_composes_the_frame_only_when_asked_and_the_patch_is_the_square()
     np.testing.assert_array_equal(outcome.matte[outcome.rows, outcome.columns], outcome.patch_matte)
     assert outcome.frame is outcome.frame
     assert (outcome.patch.shape[0], outcome.corner) == (BOX.side, (BOX.y0, BOX.x0))
-    whole = BlendResult(PLATE, np.zeros(PLATE.shape[:2], np.float32), ("silence",), BOX, 3.0, GENERATED)
+    whole = BlendResult(PLATE, np.zeros(PLATE.shape[:2], np.float32), lambda: ("silence",), BOX, 3.0, GENERATED)
     assert whole.frame is PLATE
     assert whole.matte.shape == PLATE.shape[:2]
 
@@ -304,7 +304,7 @@ def test_result_tells_what_was_chosen_and_what_it_cost() -> None:
     reach = 0.15 * BOX.side / 2
     assert outcome.chosen["reach_px"] == pytest.approx(reach)
     assert outcome.chosen["reach_below_px"] == pytest.approx(2 * reach)
-    stages = ["geometry", "registration", "resample", "colour", "match", "matte", "texture", "composite", "report"]
+    stages = ["geometry", "registration", "resample", "colour", "match", "matte", "texture", "composite"]
     assert list(outcome.cost_ms) == stages
     assert min(outcome.cost_ms.values()) >= 0
 
