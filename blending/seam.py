@@ -61,7 +61,8 @@ def seam_score(
     heatmap = seam_map(grid, origin, outcome - origin, outcome - paste)
     band = grid.band(marks, (plate.shape[0], plate.shape[1]))
     heatmap *= band
-    sectors = {name: top5(heatmap[where & band]) for name, where in grid.sectors(marks).items()}
+    inner, inner_band = heatmap[grid.window], band[grid.window]  # outside the window both are 0
+    sectors = {name: top5(inner[where[grid.window] & inner_band]) for name, where in grid.sectors(marks).items()}
     return SeamScore(top5(heatmap[band]), heatmap, sectors, grid.roi)
 
 
@@ -100,7 +101,7 @@ def seam_map(
         if unexplained is not None:
             inner = grid.inner(octave)
             error[inner] = np.minimum(error[inner], gradient(_softened(unexplained))[inner])
-        activity = cv2.GaussianBlur(gradient(reference), (0, 0), 2)
+        activity = cv2.GaussianBlur(gradient(reference), (13, 13), 2)
         error *= np.float32(weight) / (1 + activity * np.float32(1 / 3))
         raise_to(worst, error, octave)
     heat[grid.window] = worst
@@ -242,7 +243,7 @@ class WorkGrid:
 
 
 def _softened(image: Image) -> Image:
-    return np.asarray(cv2.GaussianBlur(image, (0, 0), 0.8), np.float32)
+    return np.asarray(cv2.GaussianBlur(image, (5, 5), 0.8), np.float32)  # three sigma to either side
 
 
 def _half(image: Image) -> Image:
