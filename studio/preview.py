@@ -67,6 +67,7 @@ def preview(session: Session, request: PreviewRequest) -> bytes:
         "box": [shot.box.x0, shot.box.y0, shot.box.side],
         "chin": [float(v) for v in shot.landmarks.anchor("chin")],
         "feather_px": 0 if settings.compositor == "hard" else round(result.feather_px, 1),
+        "texture_share": round(result.chosen.get("texture_share", 0.0), 3) if settings.texture > 0 else None,
         "feather_share": round(result.chosen.get("feather_share", 1.0), 3),
     }
     if request.score and shot.generated is not None:

@@ -273,7 +273,15 @@
     byId("sl-score").classList.toggle("sl-old", Boolean(header.old));
     const notes = session.notes.length ? [session.notes.join("; ")] : [];
     const feather = header.driven && header.feather_px >= 1 ? [featherInWords(header)] : [];
-    say([where, ...feather, ...header.limits, ...notes].map((part) => part[0].toUpperCase() + part.slice(1)).join(". ") + ".");
+    const laidOn = header.driven && header.feather_px > 0 && header.texture_share !== null;
+    const texture = laidOn ? [textureInWords(header)] : [];
+    say([where, ...feather, ...texture, ...header.limits, ...notes].map((part) => part[0].toUpperCase() + part.slice(1)).join(". ") + ".");
+  }
+
+  function textureInWords(header) {
+    const share = header.texture_share;
+    return share > 0 ? `${Math.round(100 * share)} % of the plate's texture laid on`
+      : "no texture laid on: the generated skin has as much";
   }
 
   function featherInWords(header) {

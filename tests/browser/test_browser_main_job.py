@@ -165,3 +165,9 @@ def test_score_comes_with_the_floor_and_the_feather_is_told(page):
     header = page.evaluate(f"{STATE}.header")
     assert 0 < header["floor"] < header["unblended_score"]
     assert f"Feather {header['feather_px']:.0f} px" in page.inner_text("#sl-say")
+
+
+def test_the_page_says_how_much_texture_is_laid_on(page):
+    settled(page)
+    assert page.evaluate(f"{STATE}.header.texture_share") == 0
+    assert "No texture laid on: the generated skin has as much" in page.inner_text("#sl-say")
