@@ -65,6 +65,7 @@
   function opened() {
     state.opening = false;
     byId("sl-what").textContent = session?.token ? title() : "No speech yet";
+    byId("sl-what").title = session?.token ? `The network runs in ${session.network}` : "";
   }
 
   const title = () =>

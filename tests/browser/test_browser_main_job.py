@@ -171,3 +171,8 @@ def test_the_page_says_how_much_texture_is_laid_on(page):
     settled(page)
     assert page.evaluate(f"{STATE}.header.texture_share") == 0
     assert "No texture laid on: the generated skin has as much" in page.inner_text("#sl-say")
+
+
+def test_the_title_tells_what_runs_the_network(page):
+    settled(page)
+    assert "The network runs in openvino on cpu, float32" in page.get_attribute("#sl-what", "title")
