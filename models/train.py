@@ -30,7 +30,7 @@ from clips.landmarks import ClipLandmarks, detect_landmarks
 from clips.library import ClipLibrary, default_workspace
 from clips.timeline import FPS
 from clips.video import probe, read_frames
-from models.audio_features import AudioEncoder, window_count
+from models.audio_features import NARROW_ENCODER_CHANNELS, AudioEncoder, window_count
 from models.checkpoint import load_audio_encoder, load_unet, save_state_dict
 from models.dataset import Take, crop_and_mouth, lip_distances, pitch_variants, pose_points, tempo_variants
 from models.errors import ModelError
@@ -154,6 +154,11 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--plan", choices=sorted(CHANNEL_PLANS), default="half", help="channel widths (default half)")
     parser.add_argument("--init", metavar="MODEL", help="start from this model's weights, e.g. LS1; its size and plan")
+    parser.add_argument(
+        "--fresh-audio",
+        action="store_true",
+        help="with --init: take what MODEL knows of pictures, learn hearing anew",
+    )
     parser.add_argument("--encoder-steps", type=int, default=1500, help="steps of the audio encoder (default 1500)")
     parser.add_argument("--steps", type=int, default=9000, help="U-Net steps (default 9000)")
     parser.add_argument("--batch", type=int, default=4)
@@ -200,6 +205,8 @@ def _check(args: argparse.Namespace) -> None:
         raise ValueError(f"--holdout must lie between 0 and 0.5; got {args.holdout}")
     if args.batch < 2 or args.steps < 1 or args.encoder_steps < 1:
         raise ValueError("--batch must be at least 2, --steps and --encoder-steps at least 1")
+    if args.fresh_audio and not args.init:
+        raise ValueError("--fresh-audio must stand beside --init; without it all is learnt anew")
     if not args.name or args.name != Path(args.name).name or args.name.startswith("."):
         raise ValueError(f"--name must be a plain folder name; got {args.name!r}")
 
@@ -225,7 +232,8 @@ def train(args: argparse.Namespace) -> Path:
     if args.include_core_clips:
         takes += core_clip_takes(args.include_core_clips, args.size, args.workspace)
     features = feature_variants(takes, encoder, args.seed, device)
-    schedule = Schedule(args.steps, args.seed, _rate(args), batch=args.batch, patience=args.patience)
+    rate = RATE_FROM_INIT if args.init else RATE
+    schedule = Schedule(args.steps, args.seed, rate, batch=args.batch, patience=args.patience)
     progress = Progress(run / "loss.csv", "unet", args.steps)
     seen = teach_unet(
         network, takes, features, schedule, run / "unet_state.pt", device=device, progress=progress, resume=args.resume
@@ -237,16 +245,13 @@ def train(args: argparse.Namespace) -> Path:
     return folder
 
 
-def _rate(args: argparse.Namespace) -> float:
-    return RATE_FROM_INIT if args.init else RATE
-
-
 def _networks(args: argparse.Namespace) -> tuple[AudioEncoder, UNet, dict[str, Any]]:
     """Fresh networks, or those of --init, with what the card says about their origin."""
     if not args.init:
         with torch.random.fork_rng():
             torch.manual_seed(args.seed)
-            return AudioEncoder(), UNet("ave", channels=CHANNEL_PLANS[args.plan], size=args.size), {}
+            network = UNet("ave", channels=CHANNEL_PLANS[args.plan], size=args.size)
+            return AudioEncoder(NARROW_ENCODER_CHANNELS), network, {}
     known = list_models(args.workspace)
     if args.init not in known:
         raise ModelError(f"--init: model {args.init!r} does not exist; there are: {', '.join(known) or 'none'}")
@@ -268,7 +273,13 @@ def _from_model(files: ModelFiles, args: argparse.Namespace) -> tuple[AudioEncod
         "unet_sha256": file_sha256(files.checkpoint),
         "audio_encoder_sha256": file_sha256(files.encoder),
     }
-    return load_audio_encoder(files.encoder), network, origin
+    if not args.fresh_audio:
+        return load_audio_encoder(files.encoder), network, origin
+    with torch.random.fork_rng():
+        torch.manual_seed(args.seed)
+        fresh = UNet("ave", channels=network.channels, size=size)
+        network.audio_model, network.fuse_conv = fresh.audio_model, fresh.fuse_conv
+        return AudioEncoder(NARROW_ENCODER_CHANNELS), network, {**origin, "taken": "all but what hears"}
 
 
 def _encoder_stage(
@@ -280,7 +291,8 @@ def _encoder_stage(
         encoder.load_state_dict(torch.load(kept, weights_only=True))
         encoder.to(device).eval()
         return dict(json.loads(told.read_text(encoding="utf-8")))
-    schedule = Schedule(args.encoder_steps, args.seed, _rate(args), warm_up=50, bf16=args.bf16)
+    rate = RATE_FROM_INIT if args.init and not args.fresh_audio else RATE
+    schedule = Schedule(args.encoder_steps, args.seed, rate, warm_up=50, bf16=args.bf16)
     progress = Progress(run / "loss.csv", "audio", args.encoder_steps)
     figures = teach_encoder(
         encoder, takes, schedule, run / "audio_state.pt", device=device, progress=progress, resume=args.resume
@@ -298,13 +310,13 @@ def _write_card(
     seen: dict[str, float],
     folder: Path,
 ) -> None:
-    left_out = ("footage", "workspace", "resume", "threads", "bf16")
+    left_out = ("footage", "workspace", "resume", "threads", "bf16", "fresh_audio")
     options = [
         f"--{key.replace('_', '-')} {shlex.quote(str(value))}"
         for key, value in sorted(vars(args).items())
         if value is not None and key not in left_out
     ]
-    options += ["--bf16"] if args.bf16 else []
+    options += [flag for flag, given in (("--bf16", args.bf16), ("--fresh-audio", args.fresh_audio)) if given]
     names = " ".join(shlex.quote(path.name) for path in args.footage)
     card: dict[str, Any] = {
         "mode": "ave",

@@ -208,10 +208,16 @@ def test_training_resumes_and_its_model_opens(tmp_path, capsys):
     assert main([*run, "--name", "ME2", "--steps", "1", "--init", "ME"]) == 0
     origin = yaml.safe_load((tmp_path / "w" / "checkpoint" / "ME2" / "card.yaml").read_text())["started_from"]
     assert origin["model"] == "ME"
+    assert main([*run, "--name", "ME3", "--steps", "1", "--init", "ME", "--fresh-audio"]) == 0
+    heard_anew = yaml.safe_load((tmp_path / "w" / "checkpoint" / "ME3" / "card.yaml").read_text())
+    assert heard_anew["started_from"]["taken"] == "all but what hears"
+    assert "--fresh-audio" in heard_anew["command"]
+    assert main([*run, "--steps", "1", "--fresh-audio"]) == 2
+    assert "--init" in capsys.readouterr().err
     assert main([*run, "--steps", "1", "--init", "LS1"]) == 2
     assert "start with --size 160" in capsys.readouterr().err
     assert main([*run, "--steps", "1", "--init", "nobody"]) == 2
-    assert "there are: LS1, ME, ME2" in capsys.readouterr().err
+    assert "there are: LS1, ME, ME2, ME3" in capsys.readouterr().err
     folder = tmp_path / "w" / "checkpoint" / "ME"
     card = yaml.safe_load((folder / "card.yaml").read_text())
     assert card["training"]["steps"] == 4
