@@ -28,7 +28,9 @@ class Source:
 class Cut:
     """Output frames `place` show clip frames first .. first + span - 1, there and back as often as needed.
 
-    driven: whether the sound moves the lips here; otherwise the plate stays as it is.
+    driven: whether the sound moves the lips here; otherwise the plate stays as it is. phase: how far into the there
+    and back the cut begins, 0 .. 2 * span - 3: below span - 1 it sets out forward from first + phase, else backward.
+    dissolve: over how many of its first frames the cut before, going on, is mixed out.
     """
 
     place: FrameRange
@@ -36,19 +38,53 @@ class Cut:
     first: int
     span: int
     driven: bool
+    phase: int = 0
+    dissolve: int = 0
 
     def clip_frame(self, index: int) -> int:
         """Clip frame at output frame `index`, which must lie in `place`."""
         if index not in self.place:
             raise ValueError(f"index must lie in {self.place.start} .. {self.place.stop - 1}; got {index}")
-        return self.first + ping_pong(index - self.place.start, self.span)
+        return self.going_on(index)
+
+    def going_on(self, index: int) -> int:
+        """Clip frame at `index`, from the cut's start on and also after its end, as a dissolve shows it."""
+        return self.first + ping_pong(self.phase + index - self.place.start, self.span)
+
+    @property
+    def first_frame(self) -> int:
+        """Clip frame with which the cut begins."""
+        return self.going_on(self.place.start)
+
+    @property
+    def last_frame(self) -> int:
+        """Clip frame with which the cut ends."""
+        return self.going_on(self.place.stop - 1)
+
+    def runs(self) -> list[tuple[FrameRange, int]]:
+        """The cut in pieces that run one way: output frames, and the step from clip frame to clip frame: 1, -1, or 0
+        where one frame is held. The frame at a turn belongs to the piece that reaches it."""
+        if self.span == 1:
+            return [(self.place, 0 if len(self.place) > 1 else 1)]
+        pieces, start, reach = [], self.place.start, self.span - 1
+        while start < self.place.stop:
+            position = self.phase + start - self.place.start
+            stop = min(self.place.stop, start + reach - position % reach + 1)
+            backward = position // reach % 2 == 1 and stop - start > 1
+            pieces.append((FrameRange(start, stop), -1 if backward else 1))
+            start = stop
+        return pieces
 
 
 @dataclass(frozen=True)
 class EditList:
-    """Cuts that cover output frames 0 .. frames - 1 without gap or overlap."""
+    """Cuts that cover output frames 0 .. frames - 1 without gap or overlap.
+
+    ramp_frames: driven frames beside a silence over which the blend comes in and goes out, where no dissolve does it.
+    """
 
     cuts: tuple[Cut, ...]
+    ramp_frames: int = RAMP_FRAMES
 
     def __post_init__(self) -> None:
         edge = 0
@@ -64,19 +100,32 @@ class EditList:
         return self.cuts[-1].place.stop
 
     def opacity(self, index: int) -> float:
-        """Opacity of the blend at output frame `index`: 1, or a ramp over the RAMP_FRAMES driven frames beside a
-        silence, so that nothing pops where the blend begins and ends."""
-        for away in range(1, RAMP_FRAMES + 1):
-            beside = [i for i in (index - away, index + away) if 0 <= i < self.frames]
-            if not all(self.at(i).driven for i in beside):
-                return away / (RAMP_FRAMES + 1)
+        """Opacity of the blend at output frame `index`: 1, or a ramp over the ramp_frames driven frames beside a
+        silence, so that nothing pops where the blend begins and ends. A dissolve there takes the ramp's place."""
+        for away in range(1, self.ramp_frames + 1):
+            for beside, joined in ((index - away, index - away + 1), (index + away, index + away)):
+                if 0 <= beside < self.frames and not self.at(beside).driven and not self.at(joined).dissolve:
+                    return away / (self.ramp_frames + 1)
         return 1.0
 
     def at(self, index: int) -> Cut:
         """The cut that holds output frame `index`; ValueError outside 0 .. frames - 1."""
+        return self.cuts[self._place(index)]
+
+    def dissolve_at(self, index: int) -> tuple[Cut, float] | None:
+        """The cut that is mixed out at output frame `index` and the share, 0..1, of the one that comes in; None where
+        there is no dissolve."""
+        place = self._place(index)
+        cut = self.cuts[place]
+        done = index - cut.place.start
+        if place == 0 or done >= cut.dissolve:
+            return None
+        return self.cuts[place - 1], (done + 1) / (cut.dissolve + 1)
+
+    def _place(self, index: int) -> int:
         if not 0 <= index < self.frames:
             raise ValueError(f"frame must lie in 0 .. {self.frames - 1}; got {index}")
-        return self.cuts[bisect_right(self._starts, index) - 1]
+        return bisect_right(self._starts, index) - 1
 
     @cached_property
     def _starts(self) -> list[int]:
@@ -90,11 +139,14 @@ def single_clip(clip: Source, frames: int) -> EditList:
     return EditList((Cut(FrameRange(0, frames), clip.name, 0, clip.frames, driven=True),))
 
 
-def speech_segments(speech: Sequence[SampleRange], sample_rate: int, frames: int) -> list[tuple[FrameRange, bool]]:
+def speech_segments(
+    speech: Sequence[SampleRange], sample_rate: int, frames: int, *, least_edge: int = 0
+) -> list[tuple[FrameRange, bool]]:
     """Frame ranges covering 0 .. frames - 1, each with whether there is speech in it.
 
     speech: ascending ranges in samples; each edge goes to the nearest frame, a range that is left
-    without a frame is dropped, touching ranges join.
+    without a frame is dropped, touching ranges join. least_edge: a silence of fewer frames at the
+    sound's beginning or end belongs to the speech beside it: nobody cuts for a twelfth of a second.
     """
 
     def to_frame(sample: int) -> int:
@@ -106,7 +158,8 @@ def speech_segments(speech: Sequence[SampleRange], sample_rate: int, frames: int
         if spoken and start <= spoken[-1].stop:
             start = spoken.pop().start
         if stop > start:
-            spoken.append(FrameRange(start, stop))
+            start = 0 if not spoken and start < least_edge else start
+            spoken.append(FrameRange(start, frames if frames - stop < least_edge else stop))
     segments: list[tuple[FrameRange, bool]] = []
     edge = 0
     for part in spoken:
@@ -117,42 +170,3 @@ def speech_segments(speech: Sequence[SampleRange], sample_rate: int, frames: int
     if edge < frames:
         segments.append((FrameRange(edge, frames), False))
     return segments
-
-
-def speech_edit_list(clips: Sequence[Source], segments: Sequence[tuple[FrameRange, bool]]) -> EditList:
-    """Talk clips under speech, lips driven; the silence clip elsewhere, untouched.
-
-    Whole clips are played while they fit, the longest first; what is left of a segment is filled by
-    the shortest clip that can go there and back in it, so that every cut begins and ends near its
-    clip's first frame, the pose that core clips share. No clip twice in a row where there are two.
-    A kind that is missing is replaced by the other one. Deterministic.
-    """
-    talk = [c for c in clips if c.kind == "talk" and c.frames > 0]
-    silence = [c for c in clips if c.kind == "silence" and c.frames > 0]
-    if not talk and not silence:
-        raise ClipError("core-clips mode needs at least one talk or silence clip with frames; got none")
-    cuts: list[Cut] = []
-    for place, spoken in segments:
-        pool = (talk or silence) if spoken else (silence or talk)
-        cuts += _fill(place, pool, driven=spoken, before=cuts[-1].clip if cuts else None)
-    return EditList(tuple(cuts))
-
-
-def _fill(place: FrameRange, pool: Sequence[Source], *, driven: bool, before: str | None) -> list[Cut]:
-    cuts: list[Cut] = []
-    edge = place.start
-
-    def add(clip: Source, length: int, span: int) -> None:
-        nonlocal edge, before
-        cuts.append(Cut(FrameRange(edge, edge + length), clip.name, 0, span, driven))
-        edge, before = edge + length, clip.name
-
-    while edge < place.stop:
-        left = place.stop - edge
-        fresh = [c for c in pool if c.name != before] or pool
-        whole = max((c for c in fresh if c.frames <= left), key=lambda c: (c.frames, c.name), default=None)
-        if whole is not None:
-            add(whole, whole.frames, whole.frames)
-        else:  # every fresh clip is longer than what is left, so it reaches the turning point
-            add(min(fresh, key=lambda c: (c.frames, c.name)), left, left // 2 + 1)
-    return cuts

@@ -211,9 +211,14 @@ def _frame_times(stamps: Sequence[tuple[int, int]], tick: Fraction) -> tuple[tup
     return tuple(end * tick for end in ends), mean.limit_denominator(100_000), False
 
 
-def _decode_from(info: VideoInfo, start: int, count: int) -> Iterator[Frame]:
-    """Frames start .. start + count - 1 of the file through a pipe; ffmpeg ends with the generator."""
+def _decode_from(
+    info: VideoInfo, start: int, count: int, size_wh: tuple[int, int] | None = None
+) -> Iterator[Frame]:
+    """Frames start .. start + count - 1 of the file through a pipe; ffmpeg ends with the generator. size_wh: make them
+    that small, each pixel the mean of what it covers."""
     matrix = info.colour_matrix or ("smpte170m" if info.height < 720 else "bt709")
+    width, height = size_wh or info.size_wh
+    scaled, how = ("", "neighbor") if size_wh is None else (f"{width}:{height}:", "area")
     tagged = f"in_color_matrix={_SCALER_MATRIX[matrix]}:" if matrix in _SCALER_MATRIX else ""
     seek: list[str] = []
     skip = start
@@ -225,14 +230,14 @@ def _decode_from(info: VideoInfo, start: int, count: int) -> Iterator[Frame]:
         "-nostdin", *READ_LOCAL_FILES_ONLY, *seek, "-i", input_url(info.path), "-map", "0:V:0",
         "-fps_mode", "passthrough", "-frames:v", str(skip + count),
         # Nearest chroma and exact rounding: within 1 level of OpenCV's conversion (2 without accurate_rnd).
-        "-vf", f"scale={tagged}out_range=pc:flags=neighbor+accurate_rnd+full_chroma_int,format=bgr24",
+        "-vf", f"scale={scaled}{tagged}out_range=pc:flags={how}+accurate_rnd+full_chroma_int,format=bgr24",
         "-f", "rawvideo", "-",
     ]  # fmt: skip
     with FfmpegProcess(arguments) as ffmpeg:
         pipe = ffmpeg.process.stdout
         assert pipe is not None
         for index in range(skip + count):
-            frame = np.empty((info.height, info.width, 3), np.uint8)
+            frame = np.empty((height, width, 3), np.uint8)
             if pipe.readinto(frame.data.cast("B")) != frame.nbytes:  # type: ignore[attr-defined]
                 ffmpeg.process.wait()
                 raise ClipError(
@@ -260,6 +265,14 @@ def read_frames(
             f"start and count must lie within the {len(indices)} frames of {info.path.name}; got {start} and {count}"
         )
     return _read_indices(info, indices[start:stop])
+
+
+def read_thumbnails(path: Path | str, size_wh: tuple[int, int], *, fps: Fraction | None = None) -> NDArray[np.uint8]:
+    """All frames of a video at a small size, uint8 (N, h, w, 3) BGR; several times faster than reading them whole.
+    fps and errors as `read_frames`."""
+    info = probe(path)
+    small = np.stack(list(_decode_from(info, 0, info.frames, size_wh)))
+    return small[np.asarray(info.source_indices(fps))]
 
 
 def _read_indices(info: VideoInfo, indices: range | NDArray[np.intp]) -> Iterator[Frame]:

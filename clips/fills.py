@@ -1,0 +1,231 @@
+"""Ways to fill a number of frames with clips of one pool: whole clips, parts of them, there and back, several in a
+row. Every clip moves on every frame; only a pool of one-frame clips holds."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clips.joins import Indices, Mismatch
+
+# Prices in units of the mismatch, where about 1 begins to show: see `clips.joins.Mismatch`.
+JOIN_PRICE = 1.0
+TURN_PRICE = 1.5
+"""For a movement that runs back; what the clip moves by at the turn is added."""
+PART_PRICE = 0.25
+"""For a clip begun late or left early: whole clips are what was recorded to fit."""
+BACKWARD_PRICE = 0.3
+SHORT_RUN_PRICE, SHORT_RUN_FRAMES = 1.0, 8
+"""For a turn less than a third of a second after a join or before one: a twitch."""
+NEVER = 1000.0
+"""For a frame shown twice in a row at a join and for the same start twice in a row."""
+
+FEWEST_FRAMES = 12
+"""Shorter pieces beside others in one segment would look restless."""
+GRID = 10
+STRAIGHT_STARTS = 256
+KEPT, KEPT_OF_A_START, KEPT_OF_A_CLIP = 32, 4, 12
+CONTINUED = 8
+
+
+class Path(NamedTuple):
+    """Part of a clip as a cut plays it, see `clips.edit_list.Cut`; clip counts through the sources."""
+
+    clip: int
+    first: int
+    span: int
+    phase: int
+    length: int
+
+
+class Fill(NamedTuple):
+    """Paths that fill a length. price: of what lies inside. start, last_start: indices of the frames with which the
+    first and the last path begin; out: index of the last frame."""
+
+    price: float
+    start: int
+    last_start: int
+    out: int
+    paths: tuple[Path, ...]
+
+
+class Fills(NamedTuple):
+    """Fills of one length, and what joins ask of them as arrays (M,); clip: of the first path."""
+
+    ways: tuple[Fill, ...]
+    price: NDArray[np.float32]
+    start: Indices
+    last_start: Indices
+    out: Indices
+    clip: Indices
+
+    @classmethod
+    def of(cls, ways: Sequence[Fill]) -> Fills:
+        def column(values: list[int]) -> Indices:
+            return np.array(values, np.intp)
+
+        return cls(
+            tuple(ways), np.array([way.price for way in ways], np.float32), column([way.start for way in ways]),
+            column([way.last_start for way in ways]), column([way.out for way in ways]),
+            column([way.paths[0].clip for way in ways]),
+        )  # fmt: skip
+
+
+class Pool:
+    """The clips that may stand under one kind of segment, and the fills found so far.
+
+    clips: their places among the sources; lengths, first: frames and first index of every source; beside: price of
+    each frame as a neighbour of the other kind's clips, for a first sieve of the fills.
+    """
+
+    def __init__(
+        self, clips: Sequence[int], lengths: Sequence[int], first: Indices, mismatch: Mismatch,
+        beside: NDArray[np.float32],
+    ) -> None:  # fmt: skip
+        moving = [clip for clip in clips if lengths[clip] > 1]
+        self.clips = moving or list(clips)
+        self.holds = not moving
+        self.lengths, self.first, self.mismatch, self.beside = lengths, first, mismatch, beside
+        self.longest = max(lengths[clip] for clip in self.clips)
+        self._step = {clip: self._movement(clip) for clip in self.clips}
+        self._fills: dict[int, Fills] = {}
+        self._ways: dict[tuple[int, int], tuple[Fill, ...]] = {}
+
+    def fills(self, length: int) -> Fills:
+        """The best fills of `length` >= 1 frames, with several starts where clips have several frames."""
+        if length not in self._fills:
+            self._fills[length] = Fills.of(self._best(length, 3))
+        return self._fills[length]
+
+    def _movement(self, clip: int) -> NDArray[np.float32]:
+        """What the clip moves by at each frame."""
+        frames = self.first[clip] + np.arange(self.lengths[clip])
+        steps = self.mismatch(frames[:-1], frames[1:])
+        return np.concatenate([steps, steps[-1:]]) if len(steps) else np.zeros(1, np.float32)
+
+    def _best(self, length: int, pieces: int) -> tuple[Fill, ...]:
+        """Fills of at most `pieces` paths, the cheapest first, sieved for variety."""
+        if (length, pieces) not in self._ways:
+            ways = [way for clip in self.clips for way in self._single(clip, length)]
+            if pieces > 1 and not self.holds:
+                ways += self._combined(length, pieces)
+            self._ways[length, pieces] = self._sieved(ways)
+        return self._ways[length, pieces]
+
+    def _sieved(self, ways: list[Fill]) -> tuple[Fill, ...]:
+        ways.sort(key=lambda way: way.price + self.beside[way.start] + self.beside[way.out])
+        starts: Counter[int] = Counter()
+        clips: Counter[int] = Counter()
+        kept: list[Fill] = []
+        for way in ways:
+            clip = way.paths[0].clip
+            if starts[way.start] < KEPT_OF_A_START and clips[clip] < KEPT_OF_A_CLIP:
+                starts[way.start] += 1
+                clips[clip] += 1
+                kept.append(way)
+                if len(kept) == KEPT:
+                    break
+        return tuple(kept)
+
+    def _combined(self, length: int, pieces: int) -> list[Fill]:
+        """A whole clip before or after a fill of what is left."""
+        ways: list[Fill] = []
+        for clip in self.clips:
+            whole = self.lengths[clip]
+            left = length - whole
+            if min(whole, left) < FEWEST_FRAMES:
+                continue
+            rest = self._best(left, pieces - 1)[:CONTINUED]
+            start, end = int(self.first[clip]), int(self.first[clip]) + whole - 1
+            path = Path(clip, 0, whole, 0, whole)
+            begins = np.array([way.start for way in rest])
+            ends = np.array([way.out for way in rest])
+            before = self.mismatch(np.full(len(rest), end), begins)
+            after = self.mismatch(ends, np.full(len(rest), start))
+            for way, joined in zip(rest, before, strict=True):
+                if way.start not in (start, end):
+                    price = way.price + JOIN_PRICE + float(joined)
+                    ways.append(Fill(price, start, way.last_start, way.out, (path, *way.paths)))
+            for way, joined in zip(rest, after, strict=True):
+                if start not in (way.last_start, way.out):
+                    price = way.price + JOIN_PRICE + float(joined)
+                    ways.append(Fill(price, way.start, start, end, (*way.paths, path)))
+        return ways
+
+    def _single(self, clip: int, length: int) -> list[Fill]:
+        """The clip alone: whole, a part of it, or there and back, from several starts, forward and backward."""
+        frames, first = self.lengths[clip], int(self.first[clip])
+        if frames == 1:
+            return [Fill(0.0, first, first, first, (Path(clip, 0, 1, 0, length),))]
+        begins, reaches = self._courses(clip, length)
+        outs = _there_and_back(begins + length - 1, reaches)
+        turns = np.maximum((begins + length - 2) // reaches - begins // reaches, 0)
+        short = min(SHORT_RUN_FRAMES, frames - 1)
+        before, after = reaches - begins % reaches, (begins + length - 2) % reaches + 1
+        twitches = np.where(turns > 0, (before < short) * 1 + (after < short), 0)
+        ways: list[Fill] = []
+        for backward in (False, True):
+            step = self._step[clip][::-1] if backward else self._step[clip]
+            price = TURN_PRICE * turns + step[reaches] * ((turns + 1) // 2) + step[0] * (turns // 2)
+            price = price + np.where((turns == 0) & (length == frames), 0, PART_PRICE) + BACKWARD_PRICE * backward
+            price = price + SHORT_RUN_PRICE * twitches
+            shown_in, shown_out = (frames - 1 - x if backward else x for x in (begins, outs))
+            order = np.argsort(price + self.beside[first + shown_in] + self.beside[first + shown_out], kind="stable")
+            starts: Counter[int] = Counter()
+            for i in order:
+                begin, reach = int(begins[i]), int(reaches[i])
+                start = first + int(shown_in[i])
+                if starts[start] >= KEPT_OF_A_START:
+                    continue
+                starts[start] += 1
+                phase = (begin + reach) % (2 * reach) if backward else begin % (2 * reach)
+                path = Path(clip, frames - 1 - reach if backward else 0, reach + 1, phase, length)
+                ways.append(Fill(float(price[i]), start, start, first + int(shown_out[i]), (path,)))
+                if sum(starts.values()) >= KEPT_OF_A_CLIP:
+                    break
+        return ways
+
+    def _courses(self, clip: int, length: int) -> tuple[Indices, Indices]:
+        """Begin (frame) and reach (frame of the upper turn) of courses that start upward, int (C,) each.
+
+        Straight ones; and ones that turn where they will end near a frame of the grid.
+        """
+        frames = self.lengths[clip]
+        grid = self._grid(clip)
+        begins, reaches = [], []
+        room = frames - length
+        if room >= 0:
+            straight = np.arange(room + 1)
+            if len(straight) > STRAIGHT_STARTS:
+                wanted = np.concatenate([grid, grid - length + 1, np.linspace(0, room, STRAIGHT_STARTS // 2)])
+                straight = np.unique(np.clip(wanted, 0, room).astype(np.intp))
+            begins.append(straight)
+            reaches.append(np.full(len(straight), frames - 1))
+        if length > 1:
+            a, b = (axis.ravel() for axis in np.meshgrid(grid, grid, indexing="ij"))
+            fewest = max(1, -(-(length - 1) // (frames - 1)) - 1)
+            for turns in (fewest, fewest + 1):
+                way = a + b + length - 1 if turns % 2 else a - b + length - 1
+                reach = -(-way // (turns + turns % 2))
+                fits = (reach >= np.maximum(a, 1)) & (reach <= frames - 1)
+                begins.append(a[fits])
+                reaches.append(reach[fits])
+        return np.concatenate(begins).astype(np.intp), np.concatenate(reaches).astype(np.intp)
+
+    def _grid(self, clip: int) -> Indices:
+        """Frames at which courses may begin and end: the ends, evenly spaced ones, and those that join best."""
+        frames = self.lengths[clip]
+        inside = self.beside[self.first[clip] : self.first[clip] + frames]
+        best = np.argsort(inside, kind="stable")[: GRID // 2]
+        best = np.concatenate([best, frames - 1 - best])  # courses also run on the mirrored clip
+        return np.unique(np.concatenate([np.linspace(0, frames - 1, GRID // 2), best]).astype(np.intp))
+
+
+def _there_and_back(positions: Indices, reach: Indices) -> Indices:
+    """`clips.timeline.ping_pong` of arrays."""
+    place = positions % (2 * reach)
+    return np.minimum(place, 2 * reach - place)
