@@ -60,14 +60,6 @@ class Beam(NamedTuple):
     ways: list[tuple[Path, ...]]
 
 
-class Block(NamedTuple):
-    """Arrangements `rows` of a beam, each with every one of the fills, the join at their end moved by `move`."""
-
-    rows: Indices
-    fills: Fills
-    move: int
-
-
 def speech_edit_list(
     clips: Sequence[Source],
     segments: Sequence[tuple[FrameRange, bool]],
@@ -179,16 +171,16 @@ def _extended(
     blocks, prices = [], []
     for moved in np.unique(beam.moved):
         rows = np.flatnonzero(beam.moved == moved)
-        for move in piece.moves:
-            fills = pool.fills(len(piece.place) + move - int(moved))
-            price = fills.price + abs(move) * MOVE_PRICE + VARIETY * rng.random(len(fills.ways)) + np.zeros((len(rows), 1))
-            if before is not None:
-                price += _joined(beam.out[rows], beam.start[rows, int(before)], fills, mismatch)
-                price += REPEATED_START_PRICE * (beam.start[rows, kind][:, None] == fills.start)
-                if len(pool.clips) > 1:
-                    price += REPEATED_CLIP_PRICE * (beam.clip[rows, kind][:, None] == fills.clip)
-            blocks.append(Block(rows, fills, move))
-            prices.append((price + beam.price[rows][:, None]).ravel())
+        fills = pool.fills(len(piece.place) - int(moved), piece.moves)
+        alone = fills.price + np.abs(fills.moved) * MOVE_PRICE + VARIETY * rng.random(len(fills.ways))
+        price = beam.price[rows][:, None] + alone
+        if before is not None:
+            price += _joined(beam.out[rows], beam.start[rows, int(before)], fills, mismatch)
+            price += REPEATED_START_PRICE * (beam.start[rows, kind][:, None] == fills.start)
+            if len(pool.clips) > 1:
+                price += REPEATED_CLIP_PRICE * (beam.clip[rows, kind][:, None] == fills.clip)
+        blocks.append((rows, fills))
+        prices.append(price.ravel())
     return _kept(beam, kind, blocks, np.concatenate(prices))
 
 
@@ -200,31 +192,30 @@ def _joined(out: Indices, start: Indices, fills: Fills, mismatch: Mismatch) -> N
     return JOIN_PRICE + mismatch(out[:, None], fills.start[None]) + NEVER * (held | restarted)
 
 
-def _kept(beam: Beam, kind: int, blocks: Sequence[Block], price: NDArray[np.float64]) -> Beam:
+def _kept(beam: Beam, kind: int, blocks: Sequence[tuple[Indices, Fills]], price: NDArray[np.float64]) -> Beam:
     """The cheapest candidates, few of them with the same end. price: of every row and fill of the blocks, in order."""
-    edges = np.cumsum([0] + [len(block.rows) * len(block.fills.ways) for block in blocks]).tolist()
+    edges = np.cumsum([0] + [len(rows) * len(fills.ways) for rows, fills in blocks]).tolist()
     looked = min(len(price), 16 * BEAM)
     cheapest = np.argpartition(price, looked - 1)[:looked]
     ends: Counter[tuple[int, int]] = Counter()
     kept = []
     for i in cheapest[np.argsort(price[cheapest], kind="stable")].tolist():
         number = bisect_right(edges, i) - 1
-        block = blocks[number]
-        row, way = divmod(i - edges[number], len(block.fills.ways))
-        end = (int(block.fills.out[way]), block.move)
-        if ends[end] < BEAM_OF_AN_END:
-            ends[end] += 1
-            kept.append((price[i], int(block.rows[row]), block.move, block.fills.ways[way]))
+        rows, fills = blocks[number]
+        row, way = divmod(i - edges[number], len(fills.ways))
+        end = (fills.ways[way].out, fills.moved[way])
+        ends[end] += 1
+        if ends[end] <= BEAM_OF_AN_END:
+            kept.append((i, rows[row], fills.moved[way], fills.ways[way]))
             if len(kept) == BEAM:
                 break
-    parent = np.array([row for _, row, _, _ in kept])
+    chosen, parent, moved = (np.array(column, np.intp) for column in list(zip(*kept, strict=True))[:3])
+    ways = [fill for *_, fill in kept]
     start, clip = beam.start[parent], beam.clip[parent]
-    start[:, kind] = [fill.last_start for *_, fill in kept]
-    clip[:, kind] = [fill.paths[-1].clip for *_, fill in kept]
-    return Beam(
-        np.array([one for one, *_ in kept]), np.array([fill.out for *_, fill in kept]),
-        np.array([move for _, _, move, _ in kept]), start, clip, parent, [fill.paths for *_, fill in kept],
-    )  # fmt: skip
+    start[:, kind] = [fill.last_start for fill in ways]
+    clip[:, kind] = [fill.paths[-1].clip for fill in ways]
+    out = np.array([fill.out for fill in ways], np.intp)
+    return Beam(price[chosen], out, moved, start, clip, parent, [fill.paths for fill in ways])
 
 
 def _cuts(

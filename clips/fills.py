@@ -54,25 +54,15 @@ class Fill(NamedTuple):
 
 
 class Fills(NamedTuple):
-    """Fills of one length, and what joins ask of them as arrays (M,); clip: of the first path."""
+    """Fills, and what joins ask of them as arrays (M,). moved: by how many frames the fill is longer than was asked
+    for; clip: of the first path."""
 
     ways: tuple[Fill, ...]
     price: NDArray[np.float32]
     start: Indices
-    last_start: Indices
     out: Indices
     clip: Indices
-
-    @classmethod
-    def of(cls, ways: Sequence[Fill]) -> Fills:
-        def column(values: list[int]) -> Indices:
-            return np.array(values, np.intp)
-
-        return cls(
-            tuple(ways), np.array([way.price for way in ways], np.float32), column([way.start for way in ways]),
-            column([way.last_start for way in ways]), column([way.out for way in ways]),
-            column([way.paths[0].clip for way in ways]),
-        )  # fmt: skip
+    moved: Indices
 
 
 class Pool:
@@ -92,14 +82,19 @@ class Pool:
         self.lengths, self.first, self.mismatch, self.beside = lengths, first, mismatch, beside
         self.longest = max(lengths[clip] for clip in self.clips)
         self._step = {clip: self._movement(clip) for clip in self.clips}
-        self._fills: dict[int, Fills] = {}
+        self._fills: dict[tuple[int, tuple[int, ...]], Fills] = {}
         self._ways: dict[tuple[int, int], tuple[Fill, ...]] = {}
 
-    def fills(self, length: int) -> Fills:
-        """The best fills of `length` >= 1 frames, with several starts where clips have several frames."""
-        if length not in self._fills:
-            self._fills[length] = Fills.of(self._best(length, 3))
-        return self._fills[length]
+    def fills(self, length: int, moves: tuple[int, ...] = (0,)) -> Fills:
+        """The best fills of length + move >= 1 frames for each of the moves, with several starts where clips have
+        several frames."""
+        if (length, moves) not in self._fills:
+            moved = [(way, move) for move in moves for way in self._best(length + move, 3)]
+            rows = [(way.start, way.out, way.paths[0].clip, move) for way, move in moved]
+            start, out, clip, by = np.array(rows, np.intp).T
+            price = np.array([way.price for way, _ in moved], np.float32)
+            self._fills[length, moves] = Fills(tuple(way for way, _ in moved), price, start, out, clip, by)
+        return self._fills[length, moves]
 
     def _movement(self, clip: int) -> NDArray[np.float32]:
         """What the clip moves by at each frame."""

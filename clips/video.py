@@ -211,9 +211,7 @@ def _frame_times(stamps: Sequence[tuple[int, int]], tick: Fraction) -> tuple[tup
     return tuple(end * tick for end in ends), mean.limit_denominator(100_000), False
 
 
-def _decode_from(
-    info: VideoInfo, start: int, count: int, size_wh: tuple[int, int] | None = None
-) -> Iterator[Frame]:
+def _decode_from(info: VideoInfo, start: int, count: int, size_wh: tuple[int, int] | None = None) -> Iterator[Frame]:
     """Frames start .. start + count - 1 of the file through a pipe; ffmpeg ends with the generator. size_wh: make them
     that small, each pixel the mean of what it covers."""
     matrix = info.colour_matrix or ("smpte170m" if info.height < 720 else "bt709")
