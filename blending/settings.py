@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
@@ -35,11 +35,12 @@ class Control:
     unit: str
     choices: tuple[str, ...]
     help: str
+    whole: bool = False
 
     def expected(self) -> str:
         """The allowed values in words, as messages and tables give them."""
         if self.kind == "slider":
-            return f"between {self.minimum} and {self.maximum}"
+            return f"{'a whole number ' if self.whole else ''}between {self.minimum} and {self.maximum}"
         return f"one of {', '.join(self.choices)}"
 
 
@@ -50,9 +51,10 @@ def _number(value: object) -> object:
 
 
 Number = Annotated[float, BeforeValidator(_number)]
+Whole = Annotated[int, BeforeValidator(_number)]
 
 
-def _slider(
+def slider(
     default: float, minimum: float, maximum: float, step: float, *, label: str, unit: str = "", help: str
 ) -> Any:
     return Field(
@@ -66,11 +68,11 @@ def _slider(
     )
 
 
-def _choice(default: str, choices: tuple[str, ...], *, label: str, help: str) -> Any:
+def choice(default: str, choices: tuple[str, ...], *, label: str, help: str) -> Any:
     return Field(default, title=label, description=help, json_schema_extra={"enum": list(choices)})
 
 
-def _among(choices: tuple[str, ...]) -> BeforeValidator:
+def among(choices: tuple[str, ...]) -> BeforeValidator:
     def check(value: object) -> object:
         if isinstance(value, bool) and set(SWITCH) <= set(choices):
             value = "on" if value else "off"  # what YAML makes of a plain on and off
@@ -81,78 +83,13 @@ def _among(choices: tuple[str, ...]) -> BeforeValidator:
     return BeforeValidator(check)
 
 
-_COMPOSITORS, _COLOURS = tuple(COMPOSITORS), tuple(COLOUR_METHODS)
-
-
-class BlendSettings(BaseModel):
-    """All choices about a blend; frozen. Use `parse` for values from outside: its errors are meant to be read."""
+class DeclaredSettings(BaseModel):
+    """Choices that a person can make, each declared once with slider() or choice(); frozen."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    expansion_ratio: Number = _slider(
-        1.15, 1.0, 1.3, 0.01, label="Expansion", unit="x",
-        help="How far the matte reaches over the face's outline: 1.0-1.1 tighter, 1.2-1.3 larger.",
-    )  # fmt: skip
-    feather_amount: Number = _slider(
-        30, 0, 60, 1, label="Feather",
-        help="How softly the generated face runs out: 10-20 sharper, 30-50 smoother.",
-    )  # fmt: skip
-    feather_unit: Annotated[str, _among(FEATHER_UNITS)] = _choice(
-        "adaptive", FEATHER_UNITS, label="Feather unit",
-        help="adaptive: 30 is 15 % of the generated square, whatever the face's size; px: pixels of the frame.",
-    )  # fmt: skip
-    adapt: Annotated[str, _among(SWITCH)] = _choice(
-        "on", SWITCH, label="Adapt",
-        help="on: an adaptive feather is narrowed, to half at most, where the corrected picture comes close to the "
-        "plate, and widened, by a fifth at most, where it stays far from it; the matte goes lower under a dropped "
-        "jaw; off: both are as set.",
-    )  # fmt: skip
-    compositor: Annotated[str, _among(_COMPOSITORS)] = _choice(
-        "alpha", _COMPOSITORS, label="Method",
-        help="alpha: mixed by the matte; poisson: the generated gradients between plate values, then mixed; multiband: "
-        "coarse structure mixed over a wider band than fine; hard: the whole generated square pasted after its colour "
-        "correction, to compare with.",
-    )  # fmt: skip
-    colour: Annotated[str, _among(_COLOURS)] = _choice(
-        "membrane", _COLOURS, label="Colour",
-        help="Brings the generated colours to the plate's. membrane: place by place, where both show the same; by the "
-        "skin's statistics: covariance, mean_std (mean and contrast), histogram (whole distribution); none: none.",
-    )  # fmt: skip
-    colour_amount: Number = _slider(
-        1.0, 0.0, 1.0, 0.05, label="Colour amount",
-        help="How much of the colour correction is applied: 0 none of it, 1 all of it.",
-    )  # fmt: skip
-    texture: Number = _slider(
-        1.0, 0.0, 1.0, 0.05, label="Texture",
-        help="The plate's stubble and grain laid over generated skin that lacks them, never on the lips: 0 none, 1 as "
-        "much as is missing.",
-    )  # fmt: skip
-    registration: Annotated[str, _among(REGISTRATIONS)] = _choice(
-        "on", REGISTRATIONS, label="Registration",
-        help="on: the generated square is shifted and scaled onto the plate, by 3 px in 328 at most, as measured in "
-        "each frame; smoothed: by a mean over the frames around it in the same cut; off: it is not.",
-    )  # fmt: skip
-    outward_share: Number = _slider(
-        0.0, 0.0, 1.0, 0.05, label="Feather outward",
-        help="Part of the feather that runs outward from the expanded outline instead of inward: 0 none, 1 all of it.",
-    )  # fmt: skip
-    # 1.5 by measurement: where a generated jaw drops below the plate's, unknown to us, the visible error falls by 14 %
-    # (10 pairs) and the seam at LS1's chin by half, for .03 of CIEDE2000 more in the neck.
-    down_share: Number = _slider(
-        1.25, 0.0, 2.0, 0.05, label="Expansion to the neck", unit="x",
-        help="The expansion below the chin, as a multiple of the expansion: more lets a generated jaw drop.",
-    )  # fmt: skip
-    side_share: Number = _slider(
-        1.0, 0.0, 2.0, 0.05, label="Expansion sideways", unit="x",
-        help="The expansion beside the cheeks, as a multiple of the expansion: 0 ends at the face's outline.",
-    )  # fmt: skip
-    use_parsing: Annotated[str, _among(SWITCH)] = _choice(
-        "on", SWITCH, label="Parsing masks",
-        help="on: where a data set has parsing masks, clothes and background stay plate; off: they are left aside.",
-    )  # fmt: skip
-
     @classmethod
-    def parse(cls, values: Mapping[str, Any]) -> BlendSettings:
+    def parse(cls, values: Mapping[str, Any]) -> Self:
         """Settings from a mapping of names to values; what is left out keeps its default.
 
         Raises ValueError with one readable sentence per mistake: unknown name (with the nearest one), value out of
@@ -172,6 +109,75 @@ class BlendSettings(BaseModel):
     def controls(cls) -> list[Control]:
         """Every setting in the order of declaration, with what a page needs to show it."""
         return [_control(name, field) for name, field in cls.model_fields.items()]
+
+
+_COMPOSITORS, _COLOURS = tuple(COMPOSITORS), tuple(COLOUR_METHODS)
+
+
+class BlendSettings(DeclaredSettings):
+    """All choices about a blend; frozen. Use `parse` for values from outside: its errors are meant to be read."""
+
+    expansion_ratio: Number = slider(
+        1.15, 1.0, 1.3, 0.01, label="Expansion", unit="x",
+        help="How far the matte reaches over the face's outline: 1.0-1.1 tighter, 1.2-1.3 larger.",
+    )  # fmt: skip
+    feather_amount: Number = slider(
+        30, 0, 60, 1, label="Feather",
+        help="How softly the generated face runs out: 10-20 sharper, 30-50 smoother.",
+    )  # fmt: skip
+    feather_unit: Annotated[str, among(FEATHER_UNITS)] = choice(
+        "adaptive", FEATHER_UNITS, label="Feather unit",
+        help="adaptive: 30 is 15 % of the generated square, whatever the face's size; px: pixels of the frame.",
+    )  # fmt: skip
+    adapt: Annotated[str, among(SWITCH)] = choice(
+        "on", SWITCH, label="Adapt",
+        help="on: an adaptive feather is narrowed, to half at most, where the corrected picture comes close to the "
+        "plate, and widened, by a fifth at most, where it stays far from it; the matte goes lower under a dropped "
+        "jaw; off: both are as set.",
+    )  # fmt: skip
+    compositor: Annotated[str, among(_COMPOSITORS)] = choice(
+        "alpha", _COMPOSITORS, label="Method",
+        help="alpha: mixed by the matte; poisson: the generated gradients between plate values, then mixed; multiband: "
+        "coarse structure mixed over a wider band than fine; hard: the whole generated square pasted after its colour "
+        "correction, to compare with.",
+    )  # fmt: skip
+    colour: Annotated[str, among(_COLOURS)] = choice(
+        "membrane", _COLOURS, label="Colour",
+        help="Brings the generated colours to the plate's. membrane: place by place, where both show the same; by the "
+        "skin's statistics: covariance, mean_std (mean and contrast), histogram (whole distribution); none: none.",
+    )  # fmt: skip
+    colour_amount: Number = slider(
+        1.0, 0.0, 1.0, 0.05, label="Colour amount",
+        help="How much of the colour correction is applied: 0 none of it, 1 all of it.",
+    )  # fmt: skip
+    texture: Number = slider(
+        1.0, 0.0, 1.0, 0.05, label="Texture",
+        help="The plate's stubble and grain laid over generated skin that lacks them, never on the lips: 0 none, 1 as "
+        "much as is missing.",
+    )  # fmt: skip
+    registration: Annotated[str, among(REGISTRATIONS)] = choice(
+        "on", REGISTRATIONS, label="Registration",
+        help="on: the generated square is shifted and scaled onto the plate, by 3 px in 328 at most, as measured in "
+        "each frame; smoothed: by a mean over the frames around it in the same cut; off: it is not.",
+    )  # fmt: skip
+    outward_share: Number = slider(
+        0.0, 0.0, 1.0, 0.05, label="Feather outward",
+        help="Part of the feather that runs outward from the expanded outline instead of inward: 0 none, 1 all of it.",
+    )  # fmt: skip
+    # 1.5 by measurement: where a generated jaw drops below the plate's, unknown to us, the visible error falls by 14 %
+    # (10 pairs) and the seam at LS1's chin by half, for .03 of CIEDE2000 more in the neck.
+    down_share: Number = slider(
+        1.25, 0.0, 2.0, 0.05, label="Expansion to the neck", unit="x",
+        help="The expansion below the chin, as a multiple of the expansion: more lets a generated jaw drop.",
+    )  # fmt: skip
+    side_share: Number = slider(
+        1.0, 0.0, 2.0, 0.05, label="Expansion sideways", unit="x",
+        help="The expansion beside the cheeks, as a multiple of the expansion: 0 ends at the face's outline.",
+    )  # fmt: skip
+    use_parsing: Annotated[str, among(SWITCH)] = choice(
+        "on", SWITCH, label="Parsing masks",
+        help="on: where a data set has parsing masks, clothes and background stay plate; off: they are left aside.",
+    )  # fmt: skip
 
     def feather_px(self, side: int) -> float:
         """Width of the feather in px for a generator's square of `side` px."""
@@ -204,6 +210,7 @@ def _control(name: str, field: Any) -> Control:
         unit=extra.get("unit", ""),
         choices=tuple(extra.get("enum", ())),
         help=field.description,
+        whole=field.annotation is int,
     )
 
 

@@ -1,4 +1,4 @@
-"""python -m clips render: speech in, blended video out."""
+"""python -m clips: render (speech in, blended video out) and edit (speech in, edit list out)."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from pathlib import Path
 
 from blending import BlendSettings
 from clips.core_clips_processor import AUTOMATIC, CoreClipsProcessor
+from clips.edit_command import add_edit_command, add_editing_flags, edit_command, editing_from
+from clips.edit_files import load_edits
+from clips.edit_settings import EditSettings
 from clips.errors import ClipError
 from clips.library import default_workspace, workspace_folder
 from clips.presets import change_settings, load_preset
-from clips.vad import VAD_METHODS
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -36,9 +38,8 @@ def build_parser() -> argparse.ArgumentParser:
         help="change one setting; may be repeated",
     )
     render.add_argument("--unblended", type=Path, metavar="FILE", help="write the unblended video too")
-    render.add_argument(
-        "--vad", choices=sorted(VAD_METHODS), default="silero", help="how speech is found (default silero)"
-    )
+    render.add_argument("--edits", type=Path, metavar="LIST.json", help="cut as this edit list says, see `edit`")
+    add_editing_flags(render)
     render.add_argument(
         "--workspace",
         type=workspace_folder,
@@ -49,6 +50,7 @@ def build_parser() -> argparse.ArgumentParser:
     render.add_argument(
         "--runtime", default="auto", help="what runs the network: auto, torch or openvino (default auto)"
     )
+    add_edit_command(commands)
     return parser
 
 
@@ -56,13 +58,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     """The command line. Exit code: 0 fine, 2 something cannot be used, 130 Ctrl-C."""
     args = build_parser().parse_args(argv)
     try:
-        settings = change_settings(load_preset(args.preset, args.workspace), args.changes)
+        editing = editing_from(args)
+        if args.command == "render":
+            settings = change_settings(load_preset(args.preset, args.workspace), args.changes)
     except (ClipError, ValueError) as e:
         return say_error(e)
     from models import ModelError  # takes seconds: a mistyped setting is answered before
 
     try:
-        return render_command(args, settings)
+        return edit_command(args, editing) if args.command == "edit" else render_command(args, settings, editing)
     except (ClipError, ModelError, ValueError) as e:
         return say_error(e)
     except KeyboardInterrupt:
@@ -76,13 +80,14 @@ def say_error(error: Exception) -> int:
     return 2
 
 
-def render_command(args: argparse.Namespace, settings: BlendSettings) -> int:
+def render_command(args: argparse.Namespace, settings: BlendSettings, editing: EditSettings) -> int:
+    edits = load_edits(args.edits) if args.edits else None
     processor = CoreClipsProcessor(
-        args.model, workspace=args.workspace, settings=settings, vad_method=args.vad, device=args.device,
+        args.model, workspace=args.workspace, settings=settings, editing=editing, device=args.device,
         runtime=args.runtime,
     )  # fmt: skip
     report = processor.generate_video(
-        args.audio, args.output, progress=progress_bar(), base=args.clip, unblended=args.unblended
+        args.audio, args.output, progress=progress_bar(), base=args.clip, edits=edits, unblended=args.unblended
     )
     print(f"network: {processor.model.runtime.about}")
     for note in report.notes:

@@ -246,3 +246,11 @@ def longest_dissolve(before: Cut, cut: Cut, most: int) -> int:
         steps = [b - a for a, b in pairwise(shown)]
         frames = min(frames, 1 + next((i for i, step in enumerate(steps) if step != steps[0]), len(steps)))
     return frames if most else 0
+
+
+def join_mismatches(edits: EditList, clips: Sequence[Source], mismatch: Mismatch) -> list[float]:
+    """How much each join of the list shows, in order: one fewer than cuts. clips: as the mismatch was made for."""
+    first = dict(zip((clip.name for clip in clips), offsets([clip.frames for clip in clips]).tolist(), strict=False))
+    out = np.array([first[cut.clip] + cut.last_frame for cut in edits.cuts[:-1]], np.intp)
+    into = np.array([first[cut.clip] + cut.first_frame for cut in edits.cuts[1:]], np.intp)
+    return [float(price) for price in mismatch(out, into)]

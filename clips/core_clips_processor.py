@@ -28,15 +28,20 @@ from blending import (
     smooth_registrations,
 )
 from blending.types import Frame
+from clips.arrange import join_mismatches, speech_edit_list
 from clips.audio import SAMPLE_RATE, load_audio
-from clips.edit_list import Cut, EditList, Source, single_clip, speech_edit_list, speech_segments
+from clips.dissolve import mix, mixed_result, mixed_shot
+from clips.edit_files import check_edits
+from clips.edit_list import Cut, EditList, Source, single_clip, speech_segments
+from clips.edit_settings import EditSettings
 from clips.errors import ClipError
+from clips.joins import ClipPoses, PoseMismatch
 from clips.landmarks import ClipLandmarks
 from clips.library import ClipLibrary, CoreClip, default_workspace
 from clips.parsing_masks import ParsingMasks, find_parsing
 from clips.seam_floor import measure_floor
+from clips.thumbnails import clip_thumbnails
 from clips.timeline import frame_count
-from clips.vad import find_speech
 from clips.video import ClipFrames
 
 if TYPE_CHECKING:
@@ -108,6 +113,7 @@ class Shot:
 
     generated is None where the plate stays as it is; reason says why. opacity: of the blend, below 1 where it
     ramps towards a silence. masks: the clip's parsing masks, None without any; read only by a blend that uses them.
+    sides, share: of a dissolve, the shots that go and come, and how much is shown of the latter; see `clips.dissolve`.
     """
 
     performance: Performance
@@ -121,10 +127,14 @@ class Shot:
     reason: str = ""
     opacity: float = 1.0
     masks: ParsingMasks | None = None
+    sides: tuple[Shot, ...] = ()
+    share: float = 1.0
 
     @property
     def unblended(self) -> Frame:
         """The generated square pasted over the plate as it is; the plate itself where there is none."""
+        if self.sides:
+            return mix(self.sides[0].unblended, self.sides[1].unblended, self.share)
         return self.plate if self.generated is None else self.box.paste(self.plate, self.generated)
 
 
@@ -132,7 +142,8 @@ class CoreClipsProcessor:
     """Drives one model's core clips with speech.
 
     model_name: a model of the library or the workspace, with core clips of the same name. workspace: None
-    is `default_workspace()`. settings: defaults of the blend. runtime: what runs the network, see
+    is `default_workspace()`. settings: defaults of the blend. editing: how speech is found and clips are cut; None
+    takes the defaults with vad_method. runtime: what runs the network, see
     `models.runtime.make_runtime`. Raises ClipError or ModelError when the model
     or its clips cannot be used.
     """
@@ -144,6 +155,7 @@ class CoreClipsProcessor:
         workspace: Path | None = None,
         settings: BlendSettings | None = None,
         vad_method: str = "silero",
+        editing: EditSettings | None = None,
         device: str = "auto",
         runtime: str = "auto",
     ) -> None:
@@ -151,7 +163,7 @@ class CoreClipsProcessor:
 
         self.model_name = model_name
         self.settings = settings or BlendSettings()
-        self.vad_method = vad_method
+        self.editing = editing or EditSettings.parse({"vad": vad_method})
         workspace = default_workspace() if workspace is None else workspace
         self.model: LipSyncModel = LipSyncModel.load(model_name, workspace, device=device, runtime=runtime)
         self.clips: dict[str, CoreClip] = {clip.name: clip for clip in ClipLibrary(workspace).clips(model_name)}
@@ -166,12 +178,16 @@ class CoreClipsProcessor:
         self._lock = threading.Lock()
         self._generated = Recent[Frame](GENERATED_CACHE_BYTES // (3 * (self.model.size + 8) ** 2))
         self._blender = Recent[Blender](4)
+        self._mismatches = Recent[PoseMismatch](2)
 
-    def prepare(self, audio: Path | str | NDArray[np.float32], base: str = AUTOMATIC) -> Performance:
+    def prepare(
+        self, audio: Path | str | NDArray[np.float32], base: str = AUTOMATIC, *, edits: EditList | None = None
+    ) -> Performance:
         """Lay a sound (a file, or mono 16 kHz float samples) over the clips.
 
-        base: AUTOMATIC, or the name of the one clip to use from its first frame on. ClipError for a file without
-        sound, a sound of more than an hour or an unknown base; ValueError for samples of another shape or NaN.
+        base: AUTOMATIC, or the name of the one clip to use from its first frame on. edits: a list to use instead of
+        one made for the base. ClipError for a file without sound, a sound of more than an hour, an unknown base or
+        edits that do not fit; ValueError for samples of another shape or NaN.
         """
         path = Path(audio) if isinstance(audio, str | Path) else None
         wav = load_audio(path) if path is not None else np.asarray(audio, np.float32)
@@ -180,7 +196,10 @@ class CoreClipsProcessor:
         if len(wav) > MAX_SOUND_S * SAMPLE_RATE:
             minutes = len(wav) / SAMPLE_RATE / 60
             raise ClipError(f"the sound lasts {minutes:.0f} minutes; at most {MAX_SOUND_S // 60} can be rendered")
-        edits, notes = self.edit_list(wav, base)
+        if edits is None:
+            edits, notes = self.edit_list(wav, base)
+        else:
+            notes = self.notes_on(edits, len(wav))
         features = self.model.features(wav, path)
         return Performance(wav, features, edits, base, notes)
 
@@ -192,11 +211,44 @@ class CoreClipsProcessor:
             return single_clip(_source(clip), frames), self._parsing_notes([clip])
         chosen, notes = self._automatic_clips()
         notes += self._parsing_notes(chosen)
-        speech = find_speech(wav, method=self.vad_method)
+        how = self.editing
+        speech = how.find_speech(wav)
         if not speech:
             notes = (*notes, "no speech was found in the sound: the silence clip is shown unchanged")
-        segments = speech_segments(speech, SAMPLE_RATE, frames)
-        return speech_edit_list([_source(clip) for clip in chosen], segments), notes
+        segments = speech_segments(speech, SAMPLE_RATE, frames, least_edge=how.least_edge_frames)
+        edits = speech_edit_list(
+            [_source(clip) for clip in chosen], segments, mismatch=self.mismatch(chosen),
+            dissolve_frames=how.dissolve_frames, ramp_frames=how.ramp_frames, seed=how.seed,
+        )  # fmt: skip
+        return edits, notes
+
+    def mismatch(self, clips: Sequence[CoreClip]) -> PoseMismatch:
+        """How much joins between these clips show, measured once."""
+        return self._mismatches.get(
+            tuple(clip.name for clip in clips), lambda: PoseMismatch([self._poses(clip) for clip in clips])
+        )
+
+    def joins(self, edits: EditList) -> list[float]:
+        """How much each join of a list of this processor's clips shows: see `clips.joins`."""
+        used = [self.clip(name) for name in dict.fromkeys(cut.clip for cut in edits.cuts)]
+        return join_mismatches(edits, [_source(clip) for clip in used], self.mismatch(used))
+
+    def _poses(self, clip: CoreClip) -> ClipPoses:
+        return ClipPoses.of(self.landmarks_of(clip.name)[1], clip_thumbnails(clip, self._workspace))
+
+    def notes_on(self, edits: EditList, samples: int) -> tuple[str, ...]:
+        """Notes on a list from outside. ClipError unless it fits the clips, all of one size, and the sound."""
+        lengths = {}
+        for name in {cut.clip for cut in edits.cuts} & set(self.clips):
+            lengths[name] = len(self.clip(name).landmarks().found)
+        check_edits(edits, dict.fromkeys(self.clips, 0) | lengths, frame_count(samples, SAMPLE_RATE))
+        used = [self.clips[name] for name in sorted(lengths)]
+        other = [clip for clip in used if clip.landmarks().size_wh != used[0].landmarks().size_wh]
+        if other:
+            raise ClipError(
+                f"the edit list must use clips of one frame size; {other[0].name!r} and {used[0].name!r} differ"
+            )
+        return ("cut by the given edit list", *self._parsing_notes(used))
 
     def _parsing_notes(self, clips: Iterable[CoreClip]) -> tuple[str, ...]:
         return tuple(said for clip in clips if (said := self.parsing_of(clip.name)[1]))
@@ -279,9 +331,17 @@ class CoreClipsProcessor:
             return self._landmarks[name]
 
     def shot(self, performance: Performance, index: int) -> Shot:
-        """Plate, square, landmarks and generated picture of output frame `index`."""
-        cut = performance.edits.at(index)
-        number = cut.clip_frame(index)
+        """Plate, square, landmarks and generated picture of output frame `index`; in a dissolve, of both clips."""
+        shot = self._cut_shot(performance, performance.edits.at(index), index)
+        dissolve = performance.edits.dissolve_at(index)
+        if dissolve is None:
+            return shot
+        going, share = dissolve
+        return mixed_shot(self._cut_shot(performance, going, index), shot, share)
+
+    def _cut_shot(self, performance: Performance, cut: Cut, index: int) -> Shot:
+        """The shot of one cut at output frame `index`, within the cut or going on after it."""
+        number = cut.going_on(index)
         plate = self.frames_of(cut.clip)[number]
         raw, smoothed = self.landmarks_of(cut.clip)
         marks = smoothed.at(number)
@@ -299,8 +359,8 @@ class CoreClipsProcessor:
 
         return replace(
             shot,
-            generated=self._generated.get((performance.key, index), draw),
-            opacity=performance.edits.opacity(index),
+            generated=self._generated.get((performance.key, index, cut.place.start), draw),
+            opacity=performance.edits.opacity(index) if index in cut.place else 1.0,
             masks=self.parsing_of(cut.clip)[0],
         )
 
@@ -317,6 +377,9 @@ class CoreClipsProcessor:
     def blend_shot(self, shot: Shot, settings: BlendSettings | None = None) -> BlendResult:
         """The blend of one shot: what preview and render both call."""
         settings = settings or self.settings
+        if shot.sides:
+            going, coming = (self.blend_shot(side, settings) for side in shot.sides)
+            return mixed_result(shot, going, coming)
         if shot.generated is None:
             rows, columns = shot.box.inside((shot.plate.shape[0], shot.plate.shape[1]))
             patch = shot.plate[rows, columns]
@@ -342,7 +405,7 @@ class CoreClipsProcessor:
                 index = shot.index + step * away
                 if index not in shot.cut.place:
                     break
-                near = self.shot(shot.performance, index)
+                near = self._cut_shot(shot.performance, shot.cut, index)
                 if near.generated is None:
                     break
                 measured.insert(0 if step < 0 else len(measured), self._registration(near))
@@ -353,7 +416,7 @@ class CoreClipsProcessor:
         generated = shot.generated
         assert generated is not None
         return self._registrations.get(
-            (shot.performance.key, shot.index),
+            (shot.performance.key, shot.index, shot.cut.place.start),
             lambda: measure_registration(shot.plate, generated, shot.box, shot.landmarks),
         )
 
@@ -365,6 +428,7 @@ class CoreClipsProcessor:
         progress: Callable[[int, int], None] | None = None,
         *,
         base: str = AUTOMATIC,
+        edits: EditList | None = None,
         unblended: Path | str | None = None,
         cancel: threading.Event | None = None,
     ) -> RenderReport:
@@ -373,7 +437,7 @@ class CoreClipsProcessor:
 
         sound = (Path(audio),) if isinstance(audio, str | Path) else ()
         check_outputs(Path(output), Path(unblended) if unblended else None, keep=sound)
-        performance = audio if isinstance(audio, Performance) else self.prepare(audio, base)
+        performance = audio if isinstance(audio, Performance) else self.prepare(audio, base, edits=edits)
         return render(
             self, performance, Path(output), settings or self.settings,
             progress=progress, unblended=Path(unblended) if unblended else None, cancel=cancel,

@@ -75,6 +75,8 @@ class ClipPoses:
         marks = [landmarks.at(i).to_scheme(68) for i in range(len(landmarks))]
         names = ("jaw", "left_brow", "right_brow", "nose_bridge", "nose_base", "left_eye", "right_eye")
         points = np.stack([np.concatenate([one.region(name) for name in names]) for one in marks])
+        if len(points) != len(thumbnails):
+            raise ValueError(f"thumbnails must be {len(points)}, as the landmarks; got {len(thumbnails)}")
         low, high = np.median(points.min(axis=1), axis=0), np.median(points.max(axis=1), axis=0)
         x, y = (
             np.clip((high[k] / w - cells) * THUMBNAIL_PX, 0, 1) * np.clip((cells - low[k] / w) * THUMBNAIL_PX + 1, 0, 1)
