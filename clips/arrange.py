@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from clips.edit_list import RAMP_FRAMES, Cut, EditList, Source
 from clips.errors import ClipError
-from clips.fills import JOIN_PRICE, NEVER, Fills, Path, Pool
+from clips.fills import NEVER, Course, Ends, Fills, Pool, join_price
 from clips.joins import Indices, Mismatch, RestMismatch, offsets
 from clips.timeline import FrameRange
 
@@ -49,7 +49,7 @@ class Piece(NamedTuple):
 class Beam(NamedTuple):
     """Arrangements up to a join, as arrays (B,). out: index of the last frame; moved: where the join went; start, clip:
     (B, 2), with which frame and clip the last cut of silence and of speech began, -1 for none. parent and ways say how
-    each came about: from which one before, and by which paths."""
+    each came about: from which one before, and by which courses."""
 
     price: NDArray[np.float64]
     out: Indices
@@ -57,7 +57,7 @@ class Beam(NamedTuple):
     start: Indices
     clip: Indices
     parent: Indices
-    ways: list[tuple[Path, ...]]
+    ways: list[tuple[Course, ...]]
 
 
 def speech_edit_list(
@@ -90,8 +90,8 @@ def speech_edit_list(
     pools = [Pool(chosen, lengths, first, mismatch, beside) for chosen in (silence or talk, talk or silence)]
     rng = np.random.default_rng(seed)
     pieces = [piece for segment in _movable(segments, moves) for piece in _taken_apart(segment, pools, rng)]
-    paths = _search(pieces, pools, mismatch, rng)
-    return EditList(_cuts(pieces, paths, clips, dissolve_frames), ramp_frames)
+    courses = _search(pieces, pools, mismatch, rng)
+    return EditList(_cuts(pieces, courses, clips, dissolve_frames), ramp_frames)
 
 
 def _beside(talk: Sequence[int], silence: Sequence[int], first: Indices, mismatch: Mismatch) -> NDArray[np.float32]:
@@ -103,7 +103,7 @@ def _beside(talk: Sequence[int], silence: Sequence[int], first: Indices, mismatc
         if talk == silence:  # a frame is always beside itself: only the clips' ends are of interest
             looked = np.concatenate([[first[c], first[c + 1] - 1] for c in talk])
         least[mine] = np.min([mismatch(mine, np.full(len(mine), other)) for other in looked], axis=0)
-    return least
+    return join_price(least)
 
 
 def _movable(segments: Sequence[tuple[FrameRange, bool]], moves: Sequence[int]) -> list[Piece]:
@@ -148,13 +148,14 @@ def _fewest(lengths: Sequence[int], total: int) -> list[float]:
 
 def _search(
     pieces: Sequence[Piece], pools: Sequence[Pool], mismatch: Mismatch, rng: np.random.Generator
-) -> list[tuple[Path, ...]]:
-    """Paths of each piece. After each piece the BEAM cheapest arrangements go on."""
+) -> list[tuple[Course, ...]]:
+    """Courses of each piece. After each piece the BEAM cheapest arrangements go on."""
     none, nowhere = np.full((1, 2), -1), np.full(1, -1)
     beams = [Beam(np.zeros(1), nowhere, np.zeros(1, np.intp), none, none, nowhere, [()])]
     for number, piece in enumerate(pieces):
         before = pieces[number - 1].spoken if number else None
-        beams.append(_extended(beams[-1], piece, before, pools[piece.spoken], mismatch, rng))
+        ends = Ends(number > 0, number + 1 < len(pieces))
+        beams.append(_extended(beams[-1], piece, before, ends, pools[piece.spoken], mismatch, rng))
     chosen = int(np.argmin(beams[-1].price))
     found = []
     for beam in beams[:0:-1]:
@@ -164,14 +165,14 @@ def _search(
 
 
 def _extended(
-    beam: Beam, piece: Piece, before: bool | None, pool: Pool, mismatch: Mismatch, rng: np.random.Generator
+    beam: Beam, piece: Piece, before: bool | None, ends: Ends, pool: Pool, mismatch: Mismatch, rng: np.random.Generator
 ) -> Beam:
     """The arrangements with the fills of one more piece; before: whether the last piece is spoken, None at first."""
     kind = int(piece.spoken)
     blocks, prices = [], []
     for moved in np.unique(beam.moved):
         rows = np.flatnonzero(beam.moved == moved)
-        fills = pool.fills(len(piece.place) - int(moved), piece.moves)
+        fills = pool.fills(len(piece.place) - int(moved), piece.moves, ends)
         alone = fills.price + np.abs(fills.moved) * MOVE_PRICE + VARIETY * rng.random(len(fills.ways))
         price = beam.price[rows][:, None] + alone
         if before is not None:
@@ -189,7 +190,7 @@ def _joined(out: Indices, start: Indices, fills: Fills, mismatch: Mismatch) -> N
     neighbouring frame is no new start."""
     held = out[:, None] == fills.start
     restarted = (start[:, None] == fills.start) & (np.abs(out[:, None] - fills.start) != 1)
-    return JOIN_PRICE + mismatch(out[:, None], fills.start[None]) + NEVER * (held | restarted)
+    return join_price(mismatch(out[:, None], fills.start[None])) + NEVER * (held | restarted)
 
 
 def _kept(beam: Beam, kind: int, blocks: Sequence[tuple[Indices, Fills]], price: NDArray[np.float64]) -> Beam:
@@ -213,20 +214,20 @@ def _kept(beam: Beam, kind: int, blocks: Sequence[tuple[Indices, Fills]], price:
     ways = [fill for *_, fill in kept]
     start, clip = beam.start[parent], beam.clip[parent]
     start[:, kind] = [fill.last_start for fill in ways]
-    clip[:, kind] = [fill.paths[-1].clip for fill in ways]
+    clip[:, kind] = [fill.courses[-1].clip for fill in ways]
     out = np.array([fill.out for fill in ways], np.intp)
-    return Beam(price[chosen], out, moved, start, clip, parent, [fill.paths for fill in ways])
+    return Beam(price[chosen], out, moved, start, clip, parent, [fill.courses for fill in ways])
 
 
 def _cuts(
-    pieces: Sequence[Piece], paths: Sequence[Sequence[Path]], clips: Sequence[Source], dissolve_frames: int
+    pieces: Sequence[Piece], courses: Sequence[Sequence[Course]], clips: Sequence[Source], dissolve_frames: int
 ) -> tuple[Cut, ...]:
     cuts: list[Cut] = []
     edge = 0
-    for piece, chosen in zip(pieces, paths, strict=True):
-        for path in chosen:
-            place = FrameRange(edge, edge + path.length)
-            cut = Cut(place, clips[path.clip].name, path.first, path.span, piece.spoken, path.phase)
+    for piece, chosen in zip(pieces, courses, strict=True):
+        for course in chosen:
+            place = FrameRange(edge, edge + course.length)
+            cut = Cut(place, clips[course.clip].name, course.first, course.span, piece.spoken, course.phase)
             if cuts:
                 cut = replace(cut, dissolve=longest_dissolve(cuts[-1], cut, dissolve_frames))
             cuts.append(cut)

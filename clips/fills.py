@@ -14,11 +14,12 @@ from clips.joins import Indices, Mismatch
 
 # Prices in units of the mismatch, where about 1 begins to show: see `clips.joins.Mismatch`.
 JOIN_PRICE = 1.0
-TURN_PRICE = 1.5
+"""Of a join that does not show, on top of its mismatch, which counts squared where it is above 1."""
+TURN_PRICE = 1.0
 """For a movement that runs back; what the clip moves by at the turn is added."""
 PART_PRICE = 0.25
 """For a clip begun late or left early: whole clips are what was recorded to fit."""
-BACKWARD_PRICE = 0.3
+BACKWARD_PRICE = 0.5
 SHORT_RUN_PRICE, SHORT_RUN_FRAMES = 1.0, 8
 """For a turn less than a third of a second after a join or before one: a twitch."""
 NEVER = 1000.0
@@ -32,7 +33,12 @@ KEPT, KEPT_OF_A_START, KEPT_OF_A_CLIP = 32, 4, 12
 CONTINUED = 8
 
 
-class Path(NamedTuple):
+def join_price(mismatch: NDArray[np.float32]) -> NDArray[np.float32]:
+    """What a join of that mismatch costs."""
+    return JOIN_PRICE + mismatch * np.maximum(mismatch, 1)
+
+
+class Course(NamedTuple):
     """Part of a clip as a cut plays it, see `clips.edit_list.Cut`; clip counts through the sources."""
 
     clip: int
@@ -43,19 +49,19 @@ class Path(NamedTuple):
 
 
 class Fill(NamedTuple):
-    """Paths that fill a length. price: of what lies inside. start, last_start: indices of the frames with which the
-    first and the last path begin; out: index of the last frame."""
+    """Courses that fill a length. price: of what lies inside. start, last_start: indices of the frames with which the
+    first and the last course begin; out: index of the last frame."""
 
     price: float
     start: int
     last_start: int
     out: int
-    paths: tuple[Path, ...]
+    courses: tuple[Course, ...]
 
 
 class Fills(NamedTuple):
     """Fills, and what joins ask of them as arrays (M,). moved: by how many frames the fill is longer than was asked
-    for; clip: of the first path."""
+    for; clip: of the first course."""
 
     ways: tuple[Fill, ...]
     price: NDArray[np.float32]
@@ -63,6 +69,13 @@ class Fills(NamedTuple):
     out: Indices
     clip: Indices
     moved: Indices
+
+
+class Ends(NamedTuple):
+    """Whether a fill will be joined to something at its start and at its end: not at the sound's."""
+
+    start: bool = True
+    end: bool = True
 
 
 class Pool:
@@ -82,19 +95,19 @@ class Pool:
         self.lengths, self.first, self.mismatch, self.beside = lengths, first, mismatch, beside
         self.longest = max(lengths[clip] for clip in self.clips)
         self._step = {clip: self._movement(clip) for clip in self.clips}
-        self._fills: dict[tuple[int, tuple[int, ...]], Fills] = {}
-        self._ways: dict[tuple[int, int], tuple[Fill, ...]] = {}
+        self._fills: dict[tuple[int, tuple[int, ...], Ends], Fills] = {}
+        self._ways: dict[tuple[int, int, Ends], tuple[Fill, ...]] = {}
 
-    def fills(self, length: int, moves: tuple[int, ...] = (0,)) -> Fills:
+    def fills(self, length: int, moves: tuple[int, ...] = (0,), ends: Ends = Ends()) -> Fills:  # noqa: B008
         """The best fills of length + move >= 1 frames for each of the moves, with several starts where clips have
         several frames."""
-        if (length, moves) not in self._fills:
-            moved = [(way, move) for move in moves for way in self._best(length + move, 3)]
-            rows = [(way.start, way.out, way.paths[0].clip, move) for way, move in moved]
+        if (length, moves, ends) not in self._fills:
+            moved = [(way, move) for move in moves for way in self._best(length + move, 3, ends)]
+            rows = [(way.start, way.out, way.courses[0].clip, move) for way, move in moved]
             start, out, clip, by = np.array(rows, np.intp).T
             price = np.array([way.price for way, _ in moved], np.float32)
-            self._fills[length, moves] = Fills(tuple(way for way, _ in moved), price, start, out, clip, by)
-        return self._fills[length, moves]
+            self._fills[length, moves, ends] = Fills(tuple(way for way, _ in moved), price, start, out, clip, by)
+        return self._fills[length, moves, ends]
 
     def _movement(self, clip: int) -> NDArray[np.float32]:
         """What the clip moves by at each frame."""
@@ -102,22 +115,23 @@ class Pool:
         steps = self.mismatch(frames[:-1], frames[1:])
         return np.concatenate([steps, steps[-1:]]) if len(steps) else np.zeros(1, np.float32)
 
-    def _best(self, length: int, pieces: int) -> tuple[Fill, ...]:
-        """Fills of at most `pieces` paths, the cheapest first, sieved for variety."""
-        if (length, pieces) not in self._ways:
-            ways = [way for clip in self.clips for way in self._single(clip, length)]
+    def _best(self, length: int, pieces: int, ends: Ends) -> tuple[Fill, ...]:
+        """Fills of at most `pieces` courses, the cheapest first, sieved for variety."""
+        if (length, pieces, ends) not in self._ways:
+            ways = [way for clip in self.clips for way in self._single(clip, length, ends)]
             if pieces > 1 and not self.holds:
-                ways += self._combined(length, pieces)
-            self._ways[length, pieces] = self._sieved(ways)
-        return self._ways[length, pieces]
+                ways += self._combined(length, pieces, ends)
+            self._ways[length, pieces, ends] = self._sieved(ways, ends)
+        return self._ways[length, pieces, ends]
 
-    def _sieved(self, ways: list[Fill]) -> tuple[Fill, ...]:
-        ways.sort(key=lambda way: way.price + self.beside[way.start] + self.beside[way.out])
+    def _sieved(self, ways: list[Fill], ends: Ends) -> tuple[Fill, ...]:
+        beside = self.beside
+        ways.sort(key=lambda way: way.price + ends.start * beside[way.start] + ends.end * beside[way.out])
         starts: Counter[int] = Counter()
         clips: Counter[int] = Counter()
         kept: list[Fill] = []
         for way in ways:
-            clip = way.paths[0].clip
+            clip = way.courses[0].clip
             if starts[way.start] < KEPT_OF_A_START and clips[clip] < KEPT_OF_A_CLIP:
                 starts[way.start] += 1
                 clips[clip] += 1
@@ -126,7 +140,7 @@ class Pool:
                     break
         return tuple(kept)
 
-    def _combined(self, length: int, pieces: int) -> list[Fill]:
+    def _combined(self, length: int, pieces: int, ends: Ends) -> list[Fill]:
         """A whole clip before or after a fill of what is left."""
         ways: list[Fill] = []
         for clip in self.clips:
@@ -134,28 +148,25 @@ class Pool:
             left = length - whole
             if min(whole, left) < FEWEST_FRAMES:
                 continue
-            rest = self._best(left, pieces - 1)[:CONTINUED]
             start, end = int(self.first[clip]), int(self.first[clip]) + whole - 1
-            path = Path(clip, 0, whole, 0, whole)
-            begins = np.array([way.start for way in rest])
-            ends = np.array([way.out for way in rest])
-            before = self.mismatch(np.full(len(rest), end), begins)
-            after = self.mismatch(ends, np.full(len(rest), start))
-            for way, joined in zip(rest, before, strict=True):
+            course = Course(clip, 0, whole, 0, whole)
+            rest = self._best(left, pieces - 1, Ends(True, ends.end))[:CONTINUED]
+            joined = self.mismatch(np.full(len(rest), end), np.array([way.start for way in rest]))
+            for way, price in zip(rest, join_price(joined).tolist(), strict=True):
                 if way.start not in (start, end):
-                    price = way.price + JOIN_PRICE + float(joined)
-                    ways.append(Fill(price, start, way.last_start, way.out, (path, *way.paths)))
-            for way, joined in zip(rest, after, strict=True):
+                    ways.append(Fill(way.price + price, start, way.last_start, way.out, (course, *way.courses)))
+            rest = self._best(left, pieces - 1, Ends(ends.start, True))[:CONTINUED]
+            joined = self.mismatch(np.array([way.out for way in rest]), np.full(len(rest), start))
+            for way, price in zip(rest, join_price(joined).tolist(), strict=True):
                 if start not in (way.last_start, way.out):
-                    price = way.price + JOIN_PRICE + float(joined)
-                    ways.append(Fill(price, way.start, start, end, (*way.paths, path)))
+                    ways.append(Fill(way.price + price, way.start, start, end, (*way.courses, course)))
         return ways
 
-    def _single(self, clip: int, length: int) -> list[Fill]:
+    def _single(self, clip: int, length: int, ends: Ends) -> list[Fill]:
         """The clip alone: whole, a part of it, or there and back, from several starts, forward and backward."""
         frames, first = self.lengths[clip], int(self.first[clip])
         if frames == 1:
-            return [Fill(0.0, first, first, first, (Path(clip, 0, 1, 0, length),))]
+            return [Fill(0.0, first, first, first, (Course(clip, 0, 1, 0, length),))]
         begins, reaches = self._courses(clip, length)
         outs = _there_and_back(begins + length - 1, reaches)
         turns = np.maximum((begins + length - 2) // reaches - begins // reaches, 0)
@@ -169,7 +180,8 @@ class Pool:
             price = price + np.where((turns == 0) & (length == frames), 0, PART_PRICE) + BACKWARD_PRICE * backward
             price = price + SHORT_RUN_PRICE * twitches
             shown_in, shown_out = (frames - 1 - x if backward else x for x in (begins, outs))
-            order = np.argsort(price + self.beside[first + shown_in] + self.beside[first + shown_out], kind="stable")
+            joined = ends.start * self.beside[first + shown_in] + ends.end * self.beside[first + shown_out]
+            order = np.argsort(price + joined, kind="stable")
             starts: Counter[int] = Counter()
             for i in order:
                 begin, reach = int(begins[i]), int(reaches[i])
@@ -178,8 +190,8 @@ class Pool:
                     continue
                 starts[start] += 1
                 phase = (begin + reach) % (2 * reach) if backward else begin % (2 * reach)
-                path = Path(clip, frames - 1 - reach if backward else 0, reach + 1, phase, length)
-                ways.append(Fill(float(price[i]), start, start, first + int(shown_out[i]), (path,)))
+                course = Course(clip, frames - 1 - reach if backward else 0, reach + 1, phase, length)
+                ways.append(Fill(float(price[i]), start, start, first + int(shown_out[i]), (course,)))
                 if sum(starts.values()) >= KEPT_OF_A_CLIP:
                     break
         return ways

@@ -20,11 +20,11 @@ AXIS_PX, SOUND_PX, CLIP_PX, JOINS_PX, GAP_PX = 34, 84, 92, 30, 26
 ROW_PX = AXIS_PX + SOUND_PX + CLIP_PX + JOINS_PX + GAP_PX
 HEAD_PX = 120
 ROW_S, MOST_ROWS = 20, 60
-TICKS_S = (0.2, 0.5, 1, 2, 5, 10, 30, 60)
+TICKS = (5, 10, 25, 50, 125, 250, 750, 1500)  # frames
 TICK_GAP_PX = 90
 
 # Greys only, r = g = b, as on the page: the picture says nothing by colour.
-GROUND, LANE, TALK, SILENCE, INK, FAINT, WAVE, SPEECH = 38, 52, 150, 84, 240, 168, 205, 76
+GROUND, TICK, TALK, SILENCE, INK, FAINT, WAVE, SPEECH = 38, 72, 150, 84, 240, 168, 205, 76
 LEGEND = "Light bars: lips driven. The line in a bar: the clip's frame, from first to last."
 VISIBLE = 1.5
 """Joins above this mismatch get a filled mark."""
@@ -60,7 +60,9 @@ def holds(edits: EditList) -> int:
 
 def summary(edits: EditList, joins: Sequence[float] | None) -> str:
     """Length, joins, turns, held frames and mismatch in words."""
-    said = f"{edits.frames} frames, {float(edits.frames / FPS):.1f} s; {len(edits.cuts) - 1} joins, {turns(edits)} turns"
+    said = (
+        f"{edits.frames} frames, {float(edits.frames / FPS):.1f} s; {len(edits.cuts) - 1} joins, {turns(edits)} turns"
+    )
     if held := holds(edits):
         said += f", {held} frames held"
     if joins:
@@ -95,13 +97,11 @@ class _Row:
         return MARGIN_PX + LABELS_PX + (inside - self.shown.start) * self.frame_px
 
     def _axis(self) -> None:
-        step_s = next((s for s in TICKS_S if s * FPS * self.frame_px >= TICK_GAP_PX), TICKS_S[-1])
-        for number in range(int(self.shown.start / (step_s * FPS)), int(self.shown.stop / (step_s * FPS)) + 1):
-            frame = round(number * step_s * FPS)
-            if frame in self.shown:
-                x = self.x(frame)
-                self.pen.line((x, self.axis + 24, x, self.sound + SOUND_PX), fill=LANE + 20)
-                self.pen.text((x + 3, self.axis + 8), f"{float(frame / FPS):g} s  {frame}", fill=FAINT, font=_font(15))
+        step = next((n for n in TICKS if n * self.frame_px >= TICK_GAP_PX), TICKS[-1])
+        for frame in range(-(-self.shown.start // step) * step, self.shown.stop, step):
+            x = self.x(frame)
+            self.pen.line((x, self.axis + 24, x, self.sound + SOUND_PX), fill=TICK)
+            self.pen.text((x + 3, self.axis + 8), f"{float(frame / FPS):g} s  {frame}", fill=FAINT, font=_font(15))
 
     def _sound(self, wav: NDArray[np.float32], speech: Sequence[FrameRange]) -> None:
         middle, half = self.sound + SOUND_PX // 2, SOUND_PX // 2 - 6
@@ -123,6 +123,7 @@ class _Row:
         top = self.clips + (6 if cut.driven else 18)
         bottom = self.clips + CLIP_PX - (18 if cut.driven else 6)
         self.pen.rectangle((left, top, right - 1, bottom), fill=TALK if cut.driven else SILENCE, outline=GROUND)
+        ink = 20 if cut.driven else INK
         low, high = bottom - 8, top + 30
         points = []
         for place, _ in cut.runs():
@@ -132,10 +133,9 @@ class _Row:
                     share = (cut.clip_frame(inside) - cut.first) / max(cut.span - 1, 1)
                     points.append((self.x(inside + 0.5), low - share * (low - high)))
         if len(points) > 1:
-            self.pen.line(points, fill=INK, width=2)
+            self.pen.line(points, fill=ink, width=2)
         if cut.dissolve:
             self.pen.polygon(((left, bottom), (self.x(cut.place.start + cut.dissolve), top), (left, top)), fill=GROUND)
-        ink = 20 if cut.driven else INK
         name = f"{cut.clip}  {cut.first_frame} > {cut.last_frame}"
         self.pen.text((left + 5, top + 4), _cropped(name, right - left - 8), fill=ink, font=_font(17))
 
