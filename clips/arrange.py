@@ -33,6 +33,9 @@ MOVE_PRICE = 0.02
 """How many frames a join may move out of the speech into the silence, at most a quarter of it, and the price of each:
 a head that turns a moment longer is not seen."""
 
+LOOKED_AT = 256
+"""Frames of the other kind's clips that each frame is compared with to tell how well it can be joined at all."""
+
 LONG_CLIPS, LONG_FRAMES, SHORT_CLIP_FRAMES = 3, 250, 50
 """A segment longer than three times the longest clip and than 250 frames is taken apart first, unless the clips are
 so short that they had better go there and back than be joined every other second."""
@@ -99,10 +102,10 @@ def _beside(talk: Sequence[int], silence: Sequence[int], first: Indices, mismatc
     frames = [np.concatenate([np.arange(first[c], first[c + 1]) for c in pool]) for pool in (talk, silence)]
     least = np.zeros(first[-1], np.float32)
     for mine, others in (frames, frames[::-1]):
-        looked = others if len(others) <= 256 else others[np.linspace(0, len(others) - 1, 256).astype(np.intp)]
+        looked = others if len(others) <= LOOKED_AT else others[np.linspace(0, len(others) - 1, LOOKED_AT).astype(np.intp)]
         if talk == silence:  # a frame is always beside itself: only the clips' ends are of interest
             looked = np.concatenate([[first[c], first[c + 1] - 1] for c in talk])
-        least[mine] = np.min([mismatch(mine, np.full(len(mine), other)) for other in looked], axis=0)
+        least[mine] = mismatch(mine[:, None], looked[None]).min(axis=1)
     return join_price(least)
 
 
@@ -196,7 +199,7 @@ def _joined(out: Indices, start: Indices, fills: Fills, mismatch: Mismatch) -> N
 def _kept(beam: Beam, kind: int, blocks: Sequence[tuple[Indices, Fills]], price: NDArray[np.float64]) -> Beam:
     """The cheapest candidates, few of them with the same end. price: of every row and fill of the blocks, in order."""
     edges = np.cumsum([0] + [len(rows) * len(fills.ways) for rows, fills in blocks]).tolist()
-    looked = min(len(price), 16 * BEAM)
+    looked = min(len(price), 8 * BEAM)
     cheapest = np.argpartition(price, looked - 1)[:looked]
     ends: Counter[tuple[int, int]] = Counter()
     kept = []

@@ -94,6 +94,7 @@ class Pool:
         self.holds = not moving
         self.lengths, self.first, self.mismatch, self.beside = lengths, first, mismatch, beside
         self.longest = max(lengths[clip] for clip in self.clips)
+        self._grid = {clip: self._grid_of(clip) for clip in self.clips}
         self._step = {clip: self._movement(clip) for clip in self.clips}
         self._fills: dict[tuple[int, tuple[int, ...], Ends], Fills] = {}
         self._ways: dict[tuple[int, int, Ends], tuple[Fill, ...]] = {}
@@ -173,26 +174,27 @@ class Pool:
         short = min(SHORT_RUN_FRAMES, frames - 1)
         before, after = reaches - begins % reaches, (begins + length - 2) % reaches + 1
         twitches = np.where(turns > 0, (before < short) * 1 + (after < short), 0)
+        whole = (turns == 0) & (length == frames)
+        price = TURN_PRICE * turns + SHORT_RUN_PRICE * twitches + np.where(whole, 0, PART_PRICE)
+        # Row 0 runs as it is, row 1 on the mirrored clip.
+        step = np.stack([self._step[clip], self._step[clip][::-1]])
+        prices = price + step[:, reaches] * ((turns + 1) // 2) + step[:, :1] * (turns // 2)
+        prices[1] += BACKWARD_PRICE
+        starts = first + np.stack([begins, frames - 1 - begins])
+        ends_on = first + np.stack([outs, frames - 1 - outs])
+        joined = ends.start * self.beside[starts] + ends.end * self.beside[ends_on]
+        seen: Counter[int] = Counter()
         ways: list[Fill] = []
-        for backward in (False, True):
-            step = self._step[clip][::-1] if backward else self._step[clip]
-            price = TURN_PRICE * turns + step[reaches] * ((turns + 1) // 2) + step[0] * (turns // 2)
-            price = price + np.where((turns == 0) & (length == frames), 0, PART_PRICE) + BACKWARD_PRICE * backward
-            price = price + SHORT_RUN_PRICE * twitches
-            shown_in, shown_out = (frames - 1 - x if backward else x for x in (begins, outs))
-            joined = ends.start * self.beside[first + shown_in] + ends.end * self.beside[first + shown_out]
-            order = np.argsort(price + joined, kind="stable")
-            starts: Counter[int] = Counter()
-            for i in order:
+        for place in np.argsort((prices + joined).ravel(), kind="stable").tolist():
+            backward, i = divmod(place, len(begins))
+            start = int(starts[backward, i])
+            seen[start] += 1
+            if seen[start] <= KEPT_OF_A_START:
                 begin, reach = int(begins[i]), int(reaches[i])
-                start = first + int(shown_in[i])
-                if starts[start] >= KEPT_OF_A_START:
-                    continue
-                starts[start] += 1
-                phase = (begin + reach) % (2 * reach) if backward else begin % (2 * reach)
+                phase = (begin + reach if backward else begin) % (2 * reach)
                 course = Course(clip, frames - 1 - reach if backward else 0, reach + 1, phase, length)
-                ways.append(Fill(float(price[i]), start, start, first + int(shown_out[i]), (course,)))
-                if sum(starts.values()) >= KEPT_OF_A_CLIP:
+                ways.append(Fill(float(prices[backward, i]), start, start, int(ends_on[backward, i]), (course,)))
+                if len(ways) == KEPT_OF_A_CLIP:
                     break
         return ways
 
@@ -202,7 +204,7 @@ class Pool:
         Straight ones; and ones that turn where they will end near a frame of the grid.
         """
         frames = self.lengths[clip]
-        grid = self._grid(clip)
+        grid, a, b = self._grid[clip]
         begins, reaches = [], []
         room = frames - length
         if room >= 0:
@@ -213,7 +215,6 @@ class Pool:
             begins.append(straight)
             reaches.append(np.full(len(straight), frames - 1))
         if length > 1:
-            a, b = (axis.ravel() for axis in np.meshgrid(grid, grid, indexing="ij"))
             fewest = max(1, -(-(length - 1) // (frames - 1)) - 1)
             for turns in (fewest, fewest + 1):
                 way = a + b + length - 1 if turns % 2 else a - b + length - 1
@@ -223,13 +224,15 @@ class Pool:
                 reaches.append(reach[fits])
         return np.concatenate(begins).astype(np.intp), np.concatenate(reaches).astype(np.intp)
 
-    def _grid(self, clip: int) -> Indices:
-        """Frames at which courses may begin and end: the ends, evenly spaced ones, and those that join best."""
+    def _grid_of(self, clip: int) -> tuple[Indices, Indices, Indices]:
+        """Frames at which courses may begin and end: the ends, evenly spaced ones, and those that join best; and all
+        pairs of them."""
         frames = self.lengths[clip]
         inside = self.beside[self.first[clip] : self.first[clip] + frames]
         best = np.argsort(inside, kind="stable")[: GRID // 2]
-        best = np.concatenate([best, frames - 1 - best])  # courses also run on the mirrored clip
-        return np.unique(np.concatenate([np.linspace(0, frames - 1, GRID // 2), best]).astype(np.intp))
+        even = np.linspace(0, frames - 1, GRID // 2).astype(np.intp)
+        grid = np.unique(np.concatenate([even, best, frames - 1 - best]))  # courses also run on the mirrored clip
+        return grid, np.repeat(grid, len(grid)), np.tile(grid, len(grid))
 
 
 def _there_and_back(positions: Indices, reach: Indices) -> Indices:

@@ -5,7 +5,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from clips.edit_list import Cut, EditList, Source, single_clip, speech_edit_list, speech_segments
+from clips.arrange import speech_edit_list
+from clips.edit_list import Cut, EditList, Source, single_clip, speech_segments
 from clips.errors import ClipError
 from clips.timeline import FrameRange, frame_count, ping_pong
 from clips.vad import SampleRange
