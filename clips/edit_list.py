@@ -102,11 +102,17 @@ class EditList:
     def opacity(self, index: int) -> float:
         """Opacity of the blend at output frame `index`: 1, or a ramp over the ramp_frames driven frames beside a
         silence, so that nothing pops where the blend begins and ends. A dissolve there takes the ramp's place."""
-        for away in range(1, self.ramp_frames + 1):
-            for beside, joined in ((index - away, index - away + 1), (index + away, index + away)):
-                if 0 <= beside < self.frames and not self.at(beside).driven and not self.at(joined).dissolve:
-                    return away / (self.ramp_frames + 1)
-        return 1.0
+        nearest = self.ramp_frames + 1
+        for step in (-1, 1):
+            for away in range(1, nearest):
+                beside = index + step * away
+                if not 0 <= beside < self.frames:
+                    break
+                if not self.at(beside).driven:
+                    if not self.at(max(beside, beside - step)).dissolve:
+                        nearest = away
+                    break
+        return nearest / (self.ramp_frames + 1)
 
     def at(self, index: int) -> Cut:
         """The cut that holds output frame `index`; ValueError outside 0 .. frames - 1."""
