@@ -33,7 +33,7 @@ MOVE_PRICE = 0.02
 """How many frames a join may move out of the speech into the silence, at most a quarter of it, and the price of each:
 a head that turns a moment longer is not seen."""
 
-LOOKED_AT = 256
+LOOKED_AT = 128
 """Frames of the other kind's clips that each frame is compared with to tell how well it can be joined at all."""
 
 LONG_CLIPS, LONG_FRAMES, SHORT_CLIP_FRAMES = 3, 250, 50
