@@ -6,10 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from clips.__main__ import main
 from clips.audio import save_wav
+from clips.edit_files import load_edits
 from clips.video import probe
 
 REPO = Path(__file__).parents[2]
@@ -50,6 +53,7 @@ def assert_refused(done, said, folder):
         (["--set", "expansion_ratio=2"], r"expansion_ratio must be between 1\.0 and 1\.3; got 2\.0"),
         (["--set", "feather_amount=nan"], "feather_amount must be between 0 and 60; got nan"),
         (["--set", "fether_amount=20"], "did you mean feather_amount"),
+        (["--dissolve-frames", "9"], "dissolve_frames must be a whole number between 0 and 6; got 9"),
         (["--preset", "klassik"], "preset 'klassik' does not exist; there are: default, classic"),
     ],
 )
@@ -83,6 +87,47 @@ def test_unknown_names_are_refused(workspace, sound, tmp_path, capsys, more, out
     assert captured.err.count("\n") == 1
     assert said in captured.err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_edit_writes_list_picture_and_edl_and_render_takes_the_list(workspace, speech, tmp_path, capsys):
+    sound, listed = tmp_path / "a sentence.wav", tmp_path / "list.json"
+    save_wav(sound, speech[35_200:75_200])
+    common = ["--workspace", str(workspace), "--model", "tiny", "--audio", str(sound), "--vad", "energy"]
+    assert main(["edit", *common, "--seed", "3", "--dissolve-frames", "2"]) == 0
+    listed.write_text(capsys.readouterr().out, encoding="utf-8")
+    edits = load_edits(listed)
+    assert edits.frames == 63
+    assert max(cut.dissolve for cut in edits.cuts) == 2
+    names = [tmp_path / f"out.{ending}" for ending in ("json", "png", "edl")]
+    flags = [item for pair in zip(("--output", "--timeline", "--edl"), map(str, names), strict=True) for item in pair]
+    assert main(["edit", *common, "--edits", str(listed), *flags]) == 0
+    said = capsys.readouterr().out
+    assert "63 frames, 2.5 s" in said
+    assert str(names[2]) in said
+    assert load_edits(names[0]) == edits
+    picture = cv2.imread(str(names[1]))
+    assert picture.shape[1] == 2000
+    assert len(np.unique(picture)) > 20
+    assert (picture[..., 0] == picture[..., 2]).all()
+    assert f"TITLE: {sound.stem}" in names[2].read_text(encoding="utf-8")
+    render = ["render", *common, "--edits", str(listed), "--device", "cpu", "--output"]
+    assert main([*render, str(tmp_path / "out.mp4")]) == 0
+    assert "note: cut by the given edit list" in capsys.readouterr().out
+    assert probe(tmp_path / "out.mp4").frames == 63
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["--output", "list.txt"], "expected a name that ends in .json; got 'list.txt'"),
+        (["--edits", "none.json"], "none.json cannot be opened"),
+        (["--min-silence-s", "nan"], "min_silence_s must be between 0.1 and 5.0; got nan"),
+        (["--vad", "ears"], "vad must be one of silero, energy; got 'ears'"),
+    ],
+)
+def test_edit_refuses_what_does_not_fit(workspace, sound, capsys, more, said):
+    assert main(["edit", "--workspace", str(workspace), "--model", "tiny", "--audio", str(sound), *more]) == 2
+    assert said in capsys.readouterr().err
 
 
 def test_renders_without_any_ffmpeg_on_the_path(workspace, sound, tmp_path):

@@ -407,7 +407,7 @@ def test_a_clip_that_cannot_be_used_is_left_out_by_name(workspace, speech, tmp_p
 
 
 def test_the_first_driven_frames_blend_in(processor, speech):
-    performance = processor.prepare(speech)
+    performance = processor.prepare(np.concatenate([np.zeros(SAMPLE_RATE, np.float32), speech[:40_000]]))
     first = next(cut.place.start for cut in performance.edits.cuts if cut.driven)
     assert first > 0
     peaks = [processor._generate_frame_with_blending(performance, first + i).matte.max() for i in range(4)]
