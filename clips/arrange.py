@@ -102,7 +102,7 @@ def _beside(talk: Sequence[int], silence: Sequence[int], first: Indices, mismatc
     frames = [np.concatenate([np.arange(first[c], first[c + 1]) for c in pool]) for pool in (talk, silence)]
     least = np.zeros(first[-1], np.float32)
     for mine, others in (frames, frames[::-1]):
-        looked = others if len(others) <= LOOKED_AT else others[np.linspace(0, len(others) - 1, LOOKED_AT).astype(np.intp)]
+        looked = others[np.unique(np.linspace(0, len(others) - 1, LOOKED_AT).astype(np.intp))]
         if talk == silence:  # a frame is always beside itself: only the clips' ends are of interest
             looked = np.concatenate([[first[c], first[c + 1] - 1] for c in talk])
         least[mine] = mismatch(mine[:, None], looked[None]).min(axis=1)

@@ -208,7 +208,8 @@ class CoreClipsProcessor:
         frames = frame_count(len(wav), SAMPLE_RATE)
         if base != AUTOMATIC:
             clip = self.clip(base)
-            return single_clip(_source(clip), frames), self._parsing_notes([clip])
+            edits = single_clip(_source(clip), frames)
+            return edits, self._parsing_notes([clip]) + _held_notes(edits)
         chosen, notes = self._automatic_clips()
         notes += self._parsing_notes(chosen)
         how = self.editing
@@ -220,7 +221,7 @@ class CoreClipsProcessor:
             [_source(clip) for clip in chosen], segments, mismatch=self.mismatch(chosen),
             dissolve_frames=how.dissolve_frames, ramp_frames=how.ramp_frames, seed=how.seed,
         )  # fmt: skip
-        return edits, notes
+        return edits, notes + _held_notes(edits)
 
     def mismatch(self, clips: Sequence[CoreClip]) -> PoseMismatch:
         """How much joins between these clips show, measured once."""
@@ -447,6 +448,11 @@ class CoreClipsProcessor:
 def _left_out(clips: Iterable[CoreClip], what: str, lead: CoreClip) -> tuple[str, ...]:
     names = sorted(clip.name for clip in clips)
     return (f"left out, since their {what} differs from that of {lead.name}: {'; '.join(names)}",) if names else ()
+
+
+def _held_notes(edits: EditList) -> tuple[str, ...]:
+    names = sorted({cut.clip for cut in edits.cuts if cut.span == 1 and len(cut.place) > 1})
+    return (f"held as a still, since it has one frame only: {'; '.join(names)}",) if names else ()
 
 
 def _source(clip: CoreClip) -> Source:

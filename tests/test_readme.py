@@ -4,26 +4,34 @@ import re
 from pathlib import Path
 
 from blending import BlendSettings
+from blending.settings import DeclaredSettings
+from clips.edit_settings import EditSettings
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def settings_rows() -> list[str]:
+def settings_rows(settings: type[DeclaredSettings], prefix: str = "", space: str = "_") -> list[str]:
     rows = []
-    for control in BlendSettings.controls():
+    for control in settings.controls():
         if control.kind == "choice":
             default, values = f"`{control.default}`", ", ".join(f"`{choice}`" for choice in control.choices)
         else:
             default = f"{control.default:g}"
             values = f"{control.minimum:g} to {control.maximum:g}, step {control.step:g}"
-        rows.append(f"| `{control.name}` | {default} | {values} | {control.help} |")
+        name = prefix + control.name.replace("_", space)
+        rows.append(f"| `{name}` | {default} | {values} | {control.help} |")
     return rows
 
 
 def test_settings_table_is_the_declared_one():
     shown = [line for line in README.splitlines() if re.match(r"\| `[a-z_]+` \|", line)]
-    assert shown == settings_rows()
+    assert shown == settings_rows(BlendSettings)
+
+
+def test_editing_flags_are_the_declared_ones():
+    shown = [line for line in README.splitlines() if re.match(r"\| `--[a-z-]+` \|", line)]
+    assert shown == settings_rows(EditSettings, "--", "-")
 
 
 def test_named_files_exist():

@@ -9,7 +9,7 @@ import pytest
 from blending import BlendSettings, seam_score
 from clips.core_clips_processor import CoreClipsProcessor
 from clips.dissolve import mix
-from clips.edit_list import Cut, EditList
+from clips.edit_list import Cut, EditList, Source
 from clips.edit_settings import EditSettings
 from clips.errors import ClipError
 from clips.timeline import FrameRange
@@ -132,6 +132,20 @@ def test_a_given_list_is_what_is_shown(processor, passage):
     assert made.notes == ("cut by the given edit list",)
     source = processor.frames_of("02,08s talk")
     assert np.array_equal(processor.shot(made, 5).plate, source[edits.cuts[0].clip_frame(5)])
+
+
+def test_a_held_still_is_told(processor, passage, monkeypatch):
+    """A silence clip of one frame leaves no choice: it is held, and the notes say so."""
+    lengths = {"silence": 1}
+    monkeypatch.setattr(
+        "clips.core_clips_processor._source",
+        lambda clip: Source(clip.name, clip.kind, lengths.get(clip.name, len(clip.landmarks().found))),
+    )
+    edits, notes = processor.edit_list(passage)
+    (still,) = [cut for cut in edits.cuts if not cut.driven]
+    assert (still.clip, still.span) == ("silence", 1)
+    assert "held as a still, since it has one frame only: silence" in notes
+    assert not any("held" in note for note in processor.edit_list(passage, "02,08s talk")[1])
 
 
 @pytest.mark.parametrize(
