@@ -216,12 +216,15 @@ class Pool:
             reaches.append(np.full(len(straight), frames - 1))
         if length > 1:
             fewest = max(1, -(-(length - 1) // (frames - 1)) - 1)
+            found = []
             for turns in (fewest, fewest + 1):
                 way = a + b + length - 1 if turns % 2 else a - b + length - 1
                 reach = -(-way // (turns + turns % 2))
-                fits = (reach >= np.maximum(a, 1)) & (reach <= frames - 1)
-                begins.append(a[fits])
-                reaches.append(reach[fits])
+                fits = (a < reach) & (reach < np.minimum(frames, a + length - 1))
+                found.append(a[fits] * frames + reach[fits])
+            begin, reach = np.divmod(np.unique(np.concatenate(found)), frames)
+            begins.append(begin)
+            reaches.append(reach)
         return np.concatenate(begins).astype(np.intp), np.concatenate(reaches).astype(np.intp)
 
     def _grid_of(self, clip: int) -> tuple[Indices, Indices, Indices]:

@@ -137,7 +137,8 @@ class _Row:
         if cut.dissolve:
             self.pen.polygon(((left, bottom), (self.x(cut.place.start + cut.dissolve), top), (left, top)), fill=GROUND)
         name = f"{cut.clip}  {cut.first_frame} > {cut.last_frame}"
-        self.pen.text((left + 5, top + 4), _cropped(name, right - left - 8), fill=ink, font=_font(17))
+        left = self.x(cut.place.start + cut.dissolve) + 5
+        self.pen.text((left, top + 4), _cropped(name, right - left - 3), fill=ink, font=_font(17))
 
     def _join(self, frame: int, price: float) -> None:
         x = self.x(frame)
