@@ -215,9 +215,12 @@ def test_clips_that_add_up_are_combined():
 
 
 def test_one_clip_goes_there_and_back_rather_than_being_held():
-    (cut,) = speech_edit_list(talk_and_silence(50), spoken(99)).cuts
-    assert sorted({int(f) for f in shown_by(cut)})[-1] == 49
-    assert (np.abs(np.diff(shown_by(cut))) == 1).all()
+    for length in (51, 75, 99, 140):
+        cuts = speech_edit_list(talk_and_silence(50), spoken(length)).cuts
+        assert len(cuts) <= 2
+        assert all((np.abs(np.diff(shown_by(cut))) == 1).all() for cut in cuts)
+    (cut,) = speech_edit_list(talk_and_silence(50), [*spoken(70), (FrameRange(70, 170), False)]).cuts[:-1]
+    assert len(cut.runs()) == 2
 
 
 def test_a_later_start_is_taken_where_the_pose_asks_for_it():
