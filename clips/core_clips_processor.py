@@ -29,11 +29,14 @@ from blending import (
 )
 from blending.types import Frame
 from clips.audio import SAMPLE_RATE, load_audio
-from clips.edit_list import Cut, EditList, Source, single_clip, speech_edit_list, speech_segments
+from clips.describe import render_notes
+from clips.edit_list import RAMP_FRAMES, Cut, EditList, Source, single_clip, speech_edit_list, speech_segments
 from clips.errors import ClipError
 from clips.landmarks import ClipLandmarks
 from clips.library import ClipLibrary, CoreClip, default_workspace
+from clips.own_video import open_own_video, own_video_notes
 from clips.parsing_masks import ParsingMasks, find_parsing
+from clips.quality import best_clips
 from clips.seam_floor import measure_floor
 from clips.timeline import frame_count
 from clips.vad import find_speech
@@ -132,7 +135,8 @@ class CoreClipsProcessor:
     """Drives one model's core clips with speech.
 
     model_name: a model of the library or the workspace, with core clips of the same name. workspace: None
-    is `default_workspace()`. settings: defaults of the blend. runtime: what runs the network, see
+    is `default_workspace()`. settings: defaults of the blend. best_clips: core-clips mode drives only so many talk
+    clips, those with the best landmarks (`clips.quality`); None: all. runtime: what runs the network, see
     `models.runtime.make_runtime`. Raises ClipError or ModelError when the model
     or its clips cannot be used.
     """
@@ -144,6 +148,7 @@ class CoreClipsProcessor:
         workspace: Path | None = None,
         settings: BlendSettings | None = None,
         vad_method: str = "silero",
+        best_clips: int | None = None,
         device: str = "auto",
         runtime: str = "auto",
     ) -> None:
@@ -151,10 +156,11 @@ class CoreClipsProcessor:
 
         self.model_name = model_name
         self.settings = settings or BlendSettings()
-        self.vad_method = vad_method
+        self.vad_method, self.best_clips = vad_method, best_clips
         workspace = default_workspace() if workspace is None else workspace
         self.model: LipSyncModel = LipSyncModel.load(model_name, workspace, device=device, runtime=runtime)
         self.clips: dict[str, CoreClip] = {clip.name: clip for clip in ClipLibrary(workspace).clips(model_name)}
+        self._own: dict[str, CoreClip] = {}
         self._workspace = workspace
         self._frames: dict[str, ClipFrames] = {}
         self._parsing: dict[str, tuple[ParsingMasks | None, str]] = {}
@@ -167,11 +173,18 @@ class CoreClipsProcessor:
         self._generated = Recent[Frame](GENERATED_CACHE_BYTES // (3 * (self.model.size + 8) ** 2))
         self._blender = Recent[Blender](4)
 
-    def prepare(self, audio: Path | str | NDArray[np.float32], base: str = AUTOMATIC) -> Performance:
+    def prepare(
+        self,
+        audio: Path | str | NDArray[np.float32],
+        base: str | Path = AUTOMATIC,
+        *,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Performance:
         """Lay a sound (a file, or mono 16 kHz float samples) over the clips.
 
-        base: AUTOMATIC, or the name of the one clip to use from its first frame on. ClipError for a file without
-        sound, a sound of more than an hour or an unknown base; ValueError for samples of another shape or NaN.
+        base: AUTOMATIC, or the name of the one clip to use from its first frame on, or the Path of a person's own video
+        (see `add_own_video`, which progress is for). ClipError for a file without sound, a sound of more than an hour
+        or an unknown base; ValueError for samples of another shape or NaN.
         """
         path = Path(audio) if isinstance(audio, str | Path) else None
         wav = load_audio(path) if path is not None else np.asarray(audio, np.float32)
@@ -180,16 +193,34 @@ class CoreClipsProcessor:
         if len(wav) > MAX_SOUND_S * SAMPLE_RATE:
             minutes = len(wav) / SAMPLE_RATE / 60
             raise ClipError(f"the sound lasts {minutes:.0f} minutes; at most {MAX_SOUND_S // 60} can be rendered")
+        if isinstance(base, Path):
+            base = self.add_own_video(base, progress=progress)
         edits, notes = self.edit_list(wav, base)
         features = self.model.features(wav, path)
+        notes += render_notes([*self.clips.values(), *self._own.values()], edits)
         return Performance(wav, features, edits, base, notes)
+
+    def add_own_video(self, path: Path, *, progress: Callable[[int, int], None] | None = None) -> str:
+        """Make a person's own video usable as a base; returns the name by which `prepare` knows it. ClipError and
+        progress as `open_own_video`."""
+        clip = open_own_video(path, self._workspace, self.model_name, progress=progress)
+        with self._lock:
+            name = next((known for known, own in self._own.items() if own.landmarks_path == clip.landmarks_path), "")
+            if not name:
+                taken = {AUTOMATIC, *self.clips, *self._own}
+                name = clip.name if clip.name not in taken else f"{clip.name} {clip.sha256[:6]}"
+            if name not in self._own or not self._own[name].path.exists():
+                self._own[name] = replace(clip, name=name)
+                self._frames.pop(name, None)
+        return name
 
     def edit_list(self, wav: NDArray[np.float32], base: str = AUTOMATIC) -> tuple[EditList, tuple[str, ...]]:
         """Cuts for a sound, and notes in words. Raises ClipError for an unknown base."""
         frames = frame_count(len(wav), SAMPLE_RATE)
         if base != AUTOMATIC:
             clip = self.clip(base)
-            return single_clip(_source(clip), frames), self._parsing_notes([clip])
+            notes = tuple(f"{base}: {note}" for note in own_video_notes(clip)) if base in self._own else ()
+            return single_clip(_source(clip), frames), notes + self._parsing_notes([clip])
         chosen, notes = self._automatic_clips()
         notes += self._parsing_notes(chosen)
         speech = find_speech(wav, method=self.vad_method)
@@ -205,7 +236,8 @@ class CoreClipsProcessor:
         """A clip's parsing masks, looked for once, and what to say of them; see `find_parsing`."""
         with self._lock:
             if name not in self._parsing:
-                self._parsing[name] = find_parsing(self._workspace, self.clip(name))
+                own = name in self._own  # its name is the person's, and no folder of the data set
+                self._parsing[name] = (None, "") if own else find_parsing(self._workspace, self.clip(name))
             return self._parsing[name]
 
     @property
@@ -232,6 +264,10 @@ class CoreClipsProcessor:
             self.floor_of(name)
 
     def clip(self, name: str) -> CoreClip:
+        if name in self._own:
+            return self._own[name]
+        if name not in self.clips:  # perhaps it came since
+            self.clips = {clip.name: clip for clip in ClipLibrary(self._workspace).clips(self.model_name)}
         if name not in self.clips:
             known = ", ".join(map(repr, self.clips))
             raise ClipError(f"clip {name!r} does not exist for {self.model_name}; there are: {known}")
@@ -239,11 +275,11 @@ class CoreClipsProcessor:
 
     def _automatic_clips(self) -> tuple[Sequence[CoreClip], tuple[str, ...]]:
         """Clips that can be cut together: those of one size, in the light of the silence clip (of the first clip
-        when there is none)."""
+        when there is none), and of these the best by landmarks."""
         everything, unusable = [], []
         for clip in self.clips.values():
             try:
-                clip.landmarks()
+                clip.appearance_distance(clip)  # needs landmarks and the light measured with them
                 everything.append(clip)
             except ClipError as e:
                 unusable.append((clip.name, e))
@@ -253,10 +289,13 @@ class CoreClipsProcessor:
         fitting = [clip for clip in everything if clip.landmarks().size_wh == lead.landmarks().size_wh]
         notes: tuple[str, ...] = ()
         if unusable:
-            notes = (f"left out, since they have no landmarks: {'; '.join(name for name, _ in unusable)}",)
+            reasons = "; ".join(f"{name} ({error})" for name, error in unusable)
+            notes = (f"left out, since they are not ready: {reasons}",)
         notes += _left_out(set(everything) - set(fitting), "frame size", lead)
         same_size, fitting = fitting, [clip for clip in fitting if clip.matches_light_of(lead)]
         notes += _left_out(set(same_size) - set(fitting), "light", lead)
+        fitting, worse = best_clips(fitting, self.best_clips)
+        notes += worse
         if lead.kind != "silence":
             notes = ("there is no silence clip: talk clips are shown unchanged in pauses", *notes)
         elif all(clip.kind == "silence" for clip in fitting):
@@ -300,7 +339,7 @@ class CoreClipsProcessor:
         return replace(
             shot,
             generated=self._generated.get((performance.key, index), draw),
-            opacity=performance.edits.opacity(index),
+            opacity=min(performance.edits.opacity(index), _opacity_beside_lost_face(raw, cut, index)),
             masks=self.parsing_of(cut.clip)[0],
         )
 
@@ -364,15 +403,16 @@ class CoreClipsProcessor:
         settings: BlendSettings | None = None,
         progress: Callable[[int, int], None] | None = None,
         *,
-        base: str = AUTOMATIC,
+        base: str | Path = AUTOMATIC,
         unblended: Path | str | None = None,
         cancel: threading.Event | None = None,
     ) -> RenderReport:
         """Render the whole sound to an mp4 with sound, encoded once; see `clips.render.render`."""
         from clips.render import check_outputs, render
 
-        sound = (Path(audio),) if isinstance(audio, str | Path) else ()
-        check_outputs(Path(output), Path(unblended) if unblended else None, keep=sound)
+        sources = [Path(audio)] if isinstance(audio, str | Path) else []
+        sources += [base] if isinstance(base, Path) else []
+        check_outputs(Path(output), Path(unblended) if unblended else None, keep=sources)
         performance = audio if isinstance(audio, Performance) else self.prepare(audio, base)
         return render(
             self, performance, Path(output), settings or self.settings,
@@ -383,6 +423,15 @@ class CoreClipsProcessor:
 def _left_out(clips: Iterable[CoreClip], what: str, lead: CoreClip) -> tuple[str, ...]:
     names = sorted(clip.name for clip in clips)
     return (f"left out, since their {what} differs from that of {lead.name}: {'; '.join(names)}",) if names else ()
+
+
+def _opacity_beside_lost_face(landmarks: ClipLandmarks, cut: Cut, index: int) -> float:
+    """Opacity of the blend at output frame `index`: 1, or a ramp over the frames beside one without a face."""
+    for away in range(1, RAMP_FRAMES + 1):
+        beside = [i for i in (index - away, index + away) if i in cut.place]
+        if not all(landmarks.found[cut.clip_frame(i)] for i in beside):
+            return away / (RAMP_FRAMES + 1)
+    return 1.0
 
 
 def _source(clip: CoreClip) -> Source:

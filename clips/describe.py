@@ -2,23 +2,55 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from clips.edit_list import EditList
 from clips.errors import ClipError
 from clips.frame_folders import read_frame_folder
 from clips.library import ClipLibrary, CoreClip
 from clips.lms import LMS_DETECTOR, read_lms_folder
 from clips.name_durations import name_note
-from clips.timeline import FPS
+from clips.timeline import FPS, spans
 from clips.video import probe
 
 
-def source_notes(clip: CoreClip) -> tuple[str, ...]:
-    """What stands out about a clip's files: the source taken, damage, gaps, odd size, the duration in its name, where
-    its landmarks come from. Empty for a plain mp4. ClipError when it cannot be read."""
+def clip_notes(clip: CoreClip) -> tuple[str, ...]:
+    """What stands out about a clip: `source_notes`, odd size, the duration in its name, where its landmarks come from.
+    Empty for a plain mp4. ClipError when it cannot be read."""
     info = probe(clip.path)
-    notes = [clip.remark, *info.notes, size_note(info.size_wh), name_note(clip.name, info.times_s[-1])]
+    notes = [*source_notes(clip), size_note(info.size_wh), name_note(clip.name, info.times_s[-1])]
     if info.pictures:
         notes.append(landmarks_note(clip))
     return tuple(filter(None, notes))
+
+
+def source_notes(clip: CoreClip) -> tuple[str, ...]:
+    """What is wrong with a clip's files and what is shown instead: the source taken, damage, gaps."""
+    return tuple(filter(None, (clip.remark, *probe(clip.path).notes)))
+
+
+def render_notes(clips: Sequence[CoreClip], edits: EditList) -> tuple[str, ...]:
+    """What to tell of the clips that an edit list uses: files with faults, frames without a face where the sound would
+    move the lips, an odd size."""
+    used = [clip for clip in clips if any(cut.clip == clip.name for cut in edits.cuts)]
+    notes = [f"{clip.name}: {note}" for clip in used for note in source_notes(clip)]
+    for clip in used:
+        found = clip.landmarks().found
+        lost = sorted(number for number in driven_frames(edits, clip.name) if not found[number])
+        if lost:
+            plural = "s" if len(lost) > 1 else ""
+            notes.append(
+                f"{clip.name}: no face in frame{plural} {spans(lost)}: the plate is left as it is there, "
+                "its lips do not follow the sound"
+            )
+    sizes = {clip.info.size_wh for clip in used}
+    return tuple(filter(None, [*notes, *map(size_note, sorted(sizes))]))
+
+
+def driven_frames(edits: EditList, name: str) -> set[int]:
+    """The frames of a clip that are shown with lips driven by the sound."""
+    cuts = [cut for cut in edits.cuts if cut.clip == name and cut.driven]
+    return {cut.clip_frame(index) for cut in cuts for index in list(cut.place)[: 2 * cut.span]}
 
 
 def size_note(size_wh: tuple[int, int]) -> str:
@@ -42,7 +74,7 @@ def describe_clip(clip: CoreClip) -> list[str]:
     """A clip in a few lines: what it is, then indented notes. A clip that cannot be read says why."""
     try:
         info = probe(clip.path)
-        notes = source_notes(clip)
+        notes = clip_notes(clip)
     except ClipError as error:
         return [f"{clip.name}: {clip.kind}, cannot be used", f"  {error}"]
     kind = f"{len(info.pictures)} extracted frames" if info.pictures else clip.path.suffix.lstrip(".").lower()

@@ -55,7 +55,7 @@ def check_source(path: Path | str, what: str) -> Path:
 
 
 def check_folder(folder: Path, what: str) -> None:
-    """ClipError unless files can be written into a folder, or into the one it will be made in; said before long work."""
+    """ClipError unless files can be written into a folder, or into the one it will be made in. For before long work."""
     place = folder
     while not place.exists() and place.parent != place:
         place = place.parent

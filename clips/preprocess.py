@@ -10,7 +10,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from clips.describe import source_notes
+from clips.describe import clip_notes
 from clips.errors import ClipError
 from clips.ffmpeg import check_folder
 from clips.frame_folders import read_frame_folder
@@ -86,24 +86,29 @@ def preprocess_clip(
     """
     if not force and up_to_date_landmarks(clip) is not None:
         return False
-    frames_total = clip.info.frames
     check_folder(clip.landmarks_path.parent, "landmarks")
+    try:
+        make_landmarks(clip, progress=progress, detector=detector)
+    except ClipError as error:
+        raise ClipError(f"clip {clip.name!r} of {clip.model}: {error}") from error
+    return True
+
+
+def make_landmarks(clip: CoreClip, *, progress: Progress | None = None, detector: FaceDetector | None = None) -> None:
+    """Find the clip's landmarks, or read its .lms files, and write them; parameters and errors as `preprocess_clip`."""
+    frames_total = clip.info.frames
 
     def tell(done: int) -> None:
         if progress is not None:
             progress(done, frames_total)
 
-    try:
-        landmarks = _landmarks_of_folder(clip)
-        if landmarks is None:
-            landmarks = detect_landmarks(read_frames(clip.path, fps=FPS), detector=detector, progress=tell)
-            landmarks = replace(landmarks, detector=DETECTOR)
-    except ClipError as error:
-        raise ClipError(f"clip {clip.name!r} of {clip.model}: {error}") from error
+    landmarks = _landmarks_of_folder(clip)
+    if landmarks is None:
+        landmarks = detect_landmarks(read_frames(clip.path, fps=FPS), detector=detector, progress=tell)
+        landmarks = replace(landmarks, detector=DETECTOR)
     with clip.frames() as frames:
         appearance = measure_appearance(frames.__getitem__, landmarks)
     replace(landmarks, clip_sha256=clip.sha256, appearance=appearance).save(clip.landmarks_path)
-    return True
 
 
 def _landmarks_of_folder(clip: CoreClip) -> ClipLandmarks | None:
@@ -149,7 +154,7 @@ def verify_clip(clip: CoreClip, *, silence: CoreClip | None = None) -> ClipRepor
         (step_pct <= MAX_STEP_PCT, f"the face jumps at frame {step + 1}: a cut, or a second face"),
         (size >= MIN_FACE_SIZE_PX, f"face smaller than {MIN_FACE_SIZE_PX:g} px: film it larger"),
     ]
-    notes = source_notes(clip)
+    notes = clip_notes(clip)
     if silence is not None and not clip.matches_light_of(silence):
         distance = clip.appearance_distance(silence)
         notes += (f"other light than {silence.name!r} (by {distance:.0f}): not in the automatic choice",)

@@ -387,7 +387,7 @@ def test_bad_output_names_are_refused_before_any_work(processor, speech, tmp_pat
         ("folder.mp4", None, "is a folder"),
         ("a.mp4", "a.mp4", "two names"),
         ("a.mp4", "b.mov", "named .mp4"),
-        ("sound.mp4", None, "overwrite the sound"),
+        ("sound.mp4", None, "overwrite sound.mp4"),
     ):
         with pytest.raises(ClipError, match=said):
             processor.generate_video(sound, tmp_path / output, unblended=tmp_path / unblended if unblended else None)
