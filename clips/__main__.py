@@ -138,8 +138,8 @@ def render_command(args: argparse.Namespace, settings: BlendSettings) -> int:
 
 
 def progress_bar(label: str = "") -> Callable[[int, int], None]:
-    """A bar on stderr: label, done, rate since the first frame, time left. Redrawn at most five times a second on a terminal,
-    else once, at the end."""
+    """A bar on stderr: label, done, rate since the first frame, time left. Redrawn at most five times a second on a
+    terminal, else once, at the end."""
     first_at = shown = 0.0
 
     def show(done: int, total: int) -> None:

@@ -114,11 +114,11 @@ def _listing(folder: Path, ending: str) -> list[Path]:
 
 
 def _numbered_pictures(path: Path) -> tuple[dict[int, Path], list[str]]:
-    """Pictures by number, and the names of what else lies there; of two with one number the first by name counts."""
+    """Pictures by number, and the names of what else lies there; of two with one number the shorter name counts."""
     found: dict[int, Path] = {}
     strays = []
     try:
-        files = sorted((path / PICTURES).iterdir())
+        files = sorted((path / PICTURES).iterdir(), key=lambda file: (len(file.name), file.name))  # 7.jpg, then 07.jpg
     except OSError as error:
         raise ClipError(
             f"expected the frames in {path / PICTURES}; the folder cannot be opened ({error.strerror}); "
