@@ -9,11 +9,12 @@ from pathlib import Path
 
 from clips.errors import ClipError
 from clips.ffmpeg import check_folder
+from clips.known_videos import load_info, save_info
 from clips.landmarks import FaceDetector
 from clips.library import LANDMARKS_SUFFIX, CoreClip
 from clips.preprocess import MIN_FACE_SIZE_PX, make_landmarks, up_to_date_landmarks
 from clips.timeline import FPS
-from clips.video import probe
+from clips.video import probe, recall
 
 SMALLEST_FACE_PX = 32.0
 """Side of the generator's square below which a mouth has too few pixels to be drawn into."""
@@ -32,20 +33,25 @@ def open_own_video(
 ) -> CoreClip:
     """The video (or folder of frames) as a clip of the model with landmarks, which are made where there are none yet.
 
-    They are kept in WORKSPACE/cache/landmarks under the hash of the content, so that the second time is at once under
-    whatever name. progress(done, total): frames. ClipError: no video, no face in it, a face of less than
+    They are kept in WORKSPACE/cache/landmarks under the hash of the content, with what `probe` found, so that the
+    second time is at once under whatever name. progress(done, total): frames. ClipError: no video, no face in it, a face of less than
     SMALLEST_FACE_PX, a workspace that cannot be written to.
     """
-    probe(path)
     clip = CoreClip(plain_name(path), model, "talk", path, landmarks_path=path)
     kept = workspace / "cache" / "landmarks" / f"{clip.sha256}{LANDMARKS_SUFFIX}"
     clip = replace(clip, landmarks_path=kept)
+    described = kept.with_name(f"{clip.sha256}.video.json")
+    known = load_info(described, path)
+    if known is not None:
+        recall(known)
     if up_to_date_landmarks(clip) is None:
         check_folder(kept.parent, "landmarks")
         try:
             make_landmarks(clip, progress=progress, detector=detector)
         except ClipError as error:
             raise ClipError(f"{path.name}: {error}") from error
+        if not probe(path).pictures:
+            save_info(probe(path), described)
     size = clip.landmarks().face_size_px
     if size < SMALLEST_FACE_PX:
         raise ClipError(

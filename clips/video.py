@@ -136,7 +136,17 @@ def probe(path: Path | str) -> VideoInfo:
         return _probe_folder(Path(path), folder_signature(Path(path)))
     path = check_source(path, "video")
     stat = path.stat()
-    return _probe(path, stat.st_size, stat.st_mtime_ns)
+    known = _recalled.get((path, stat.st_size, stat.st_mtime_ns))
+    return known or _probe(path, stat.st_size, stat.st_mtime_ns)
+
+
+_recalled: dict[tuple[Path, int, int], VideoInfo] = {}
+
+
+def recall(info: VideoInfo) -> None:
+    """Let `probe` answer with this until the file changes: what it said of the same content before."""
+    stat = info.path.stat()
+    _recalled[info.path, stat.st_size, stat.st_mtime_ns] = info
 
 
 @lru_cache(maxsize=64)

@@ -13,13 +13,14 @@ import pytest
 from test_clips_preprocess import StillFace
 
 from blending import BlendSettings
-from clips import own_video
+from clips import own_video, video
 from clips.__main__ import build_parser
 from clips.audio import SAMPLE_RATE
 from clips.core_clips_processor import AUTOMATIC, CoreClipsProcessor
 from clips.edit_list import RAMP_FRAMES
 from clips.errors import ClipError
 from clips.ffmpeg import ffmpeg_exe
+from clips.known_videos import load_info
 from clips.library import BUNDLED, LANDMARKS_SUFFIX
 from clips.own_video import open_own_video, own_video_notes, plain_name
 from clips.timeline import FPS, ping_pong
@@ -97,8 +98,34 @@ def test_it_is_found_once_looped_and_left_alone_where_no_face_is(own: CoreClipsP
     other = CoreClipsProcessor("tiny", workspace=tmp_path / "space", vad_method="energy", device="cpu")
     assert other.prepare(sound(5), again).base == "copy"
     assert len(own.looked_through) == 1  # type: ignore[attr-defined]
-    kept = list((tmp_path / "space" / "cache" / "landmarks").iterdir())
-    assert [path.name for path in kept] == [own.clip("my talk").sha256 + LANDMARKS_SUFFIX]
+    kept = sorted((tmp_path / "space" / "cache" / "landmarks").iterdir())
+    sha = own.clip("my talk").sha256
+    assert [path.name for path in kept] == [sha + LANDMARKS_SUFFIX, f"{sha}.video.json"]
+
+
+def test_what_is_known_of_a_video_is_not_found_out_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mine = film(tmp_path / "mine.mp4", 4)
+    made = tmp_path / "uneven.mp4"
+    subprocess.run(
+        [
+            ffmpeg_exe(), "-v", "error", "-i", mine, "-vf", "setpts='(N+gt(N,1)*5)/25/TB'", "-fps_mode", "vfr", made,
+        ],
+        check=True,
+    )  # fmt: skip
+    for source in (mine, made):
+        clip = open_own_video(source, tmp_path / "space", "LS1", detector=StillFace())
+        first = probe(source)
+        again = Path(shutil.copyfile(source, tmp_path / f"again {source.name}"))
+        with monkeypatch.context() as patch:
+            patch.setattr(video, "_probe", lambda *args: pytest.fail("decoded again"))
+            second = open_own_video(again, tmp_path / "space", "LS1")
+            info = probe(again)
+        assert second.landmarks_path == clip.landmarks_path
+        assert (replace(info, path=source), info.times_s) == (first, first.times_s)
+        card = clip.landmarks_path.with_name(f"{clip.sha256}.video.json")
+        for damage in ("", "[]", "{}", card.read_text()[:-9], card.read_text().replace('"format": 1', '"format": 2')):
+            card.write_text(damage)
+            assert load_info(card, source) is None
 
 
 def test_it_never_joins_the_automatic_choice_and_names_do_not_clash(own: CoreClipsProcessor, tmp_path: Path) -> None:
