@@ -201,8 +201,9 @@ class CoreClipsProcessor:
         return Performance(wav, features, edits, base, notes)
 
     def add_own_video(self, path: Path, *, progress: Callable[[int, int], None] | None = None) -> str:
-        """Make a person's own video usable as a base; returns the name by which `prepare` knows it. ClipError and
-        progress as `open_own_video`."""
+        """Make a person's own video usable as a base; returns the name by which this processor's `prepare` knows it:
+        one content has one name here, and maybe another one in another processor. ClipError and progress as
+        `open_own_video`."""
         clip = open_own_video(path, self._workspace, self.model_name, progress=progress)
         with self._lock:
             name = next((known for known, own in self._own.items() if own.landmarks_path == clip.landmarks_path), "")

@@ -30,12 +30,14 @@ def source_notes(clip: CoreClip) -> tuple[str, ...]:
 
 
 def render_notes(clips: Sequence[CoreClip], edits: EditList) -> tuple[str, ...]:
-    """What to tell of the clips that an edit list uses: files with faults, frames without a face where the sound would
-    move the lips, an odd size."""
+    """What to tell of the clips that an edit list uses: files with faults, landmarks that nobody detected here, frames
+    without a face where the sound would move the lips, an odd size."""
     used = [clip for clip in clips if any(cut.clip == clip.name for cut in edits.cuts)]
     notes = [f"{clip.name}: {note}" for clip in used for note in source_notes(clip)]
     for clip in used:
-        found = clip.landmarks().found
+        marks, found = clip.landmarks(), clip.landmarks().found
+        if marks.detector in LMS_DETECTOR.values():
+            notes.append(f"{clip.name}: landmarks from its .lms files of {marks.points.shape[1]} points")
         lost = sorted(number for number in driven_frames(edits, clip.name) if not found[number])
         if lost:
             plural = "s" if len(lost) > 1 else ""

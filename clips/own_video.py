@@ -34,8 +34,8 @@ def open_own_video(
     """The video (or folder of frames) as a clip of the model with landmarks, which are made where there are none yet.
 
     They are kept in WORKSPACE/cache/landmarks under the hash of the content, with what `probe` found, so that the
-    second time is at once under whatever name. progress(done, total): frames. ClipError: no video, no face in it, a face of less than
-    SMALLEST_FACE_PX, a workspace that cannot be written to.
+    second time is at once under whatever name. progress(done, total): frames. ClipError: no video, no face in it, a
+    face of less than SMALLEST_FACE_PX, a workspace that cannot be written to.
     """
     clip = CoreClip(plain_name(path), model, "talk", path, landmarks_path=path)
     kept = workspace / "cache" / "landmarks" / f"{clip.sha256}{LANDMARKS_SUFFIX}"

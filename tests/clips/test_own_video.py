@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from test_clips_preprocess import StillFace
+from test_frame_folders import face_folder
 
 from blending import BlendSettings
 from clips import own_video, video
@@ -261,12 +262,11 @@ def test_odd_sizes_are_padded_and_said(size_wh: tuple[int, int], own: CoreClipsP
 
 
 def test_a_folder_of_frames_may_be_the_base(own: CoreClipsProcessor, tmp_path: Path) -> None:
-    import cv2
-
-    (tmp_path / "clip" / "full_body_img").mkdir(parents=True)
-    for index, frame in enumerate(read_frames(LS1 / "silence.mp4", 0, 5)):
-        cv2.imwrite(str(tmp_path / "clip" / "full_body_img" / f"{index}.jpg"), frame)
-    performance = own.prepare(sound(8), tmp_path / "clip")
+    folder = face_folder(tmp_path, 5).path
+    report = own.generate_video(sound(8), tmp_path / "out.mp4", base=folder)
+    assert (report.frames, report.blended_frames) == (8, 8)
+    assert "2s talk: landmarks from its .lms files of 110 points" in report.notes
+    performance = own.prepare(sound(8), folder)
     assert [own.shot(performance, k).clip_frame for k in range(8)] == [0, 1, 2, 3, 4, 3, 2, 1]
 
 
