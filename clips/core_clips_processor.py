@@ -288,10 +288,7 @@ class CoreClipsProcessor:
             raise unusable[0][1]
         lead = everything[0]
         fitting = [clip for clip in everything if clip.landmarks().size_wh == lead.landmarks().size_wh]
-        notes: tuple[str, ...] = ()
-        if unusable:
-            reasons = "; ".join(f"{name} ({error})" for name, error in unusable)
-            notes = (f"left out, since they are not ready: {reasons}",)
+        notes = tuple(f"{name} is left out, since it is not ready: {error}" for name, error in unusable)
         notes += _left_out(set(everything) - set(fitting), "frame size", lead)
         same_size, fitting = fitting, [clip for clip in fitting if clip.matches_light_of(lead)]
         notes += _left_out(set(same_size) - set(fitting), "light", lead)

@@ -122,9 +122,8 @@ def test_empty_and_frameless_clips_are_refused_and_do_not_stop_the_others(
     assert "'c gone talk.mp4' is ignored: it points to a file that is not there" in said.out
     performance = driver(few).prepare(speech)
     assert {cut.clip for cut in performance.edits.cuts} == {"silence", "02,08s talk"}
-    told = next(note for note in performance.notes if "not ready" in note)
-    assert "a empty talk" in told
-    assert "b no frame talk" in told
+    told = [note for note in performance.notes if "not ready" in note]
+    assert [note.split(" is left out")[0] for note in told] == ["a empty talk", "b no frame talk"]
 
 
 def test_a_clip_of_one_frame_works_everywhere(few: Path, speech: np.ndarray) -> None:
