@@ -30,6 +30,7 @@ from blending import (
 from blending.types import Frame
 from clips.arrange import join_mismatches, speech_edit_list
 from clips.audio import SAMPLE_RATE, load_audio
+from clips.describe import render_notes
 from clips.dissolve import mix, mixed_result, mixed_shot
 from clips.edit_files import check_edits
 from clips.edit_list import Cut, EditList, Source, single_clip, speech_segments
@@ -38,7 +39,9 @@ from clips.errors import ClipError
 from clips.joins import ClipPoses, PoseMismatch
 from clips.landmarks import ClipLandmarks
 from clips.library import ClipLibrary, CoreClip, default_workspace
+from clips.own_video import open_own_video, own_video_notes
 from clips.parsing_masks import ParsingMasks, find_parsing
+from clips.best_clips import best_clips
 from clips.seam_floor import measure_floor
 from clips.thumbnails import clip_thumbnails
 from clips.timeline import frame_count
@@ -143,7 +146,8 @@ class CoreClipsProcessor:
 
     model_name: a model of the library or the workspace, with core clips of the same name. workspace: None
     is `default_workspace()`. settings: defaults of the blend. editing: how speech is found and clips are cut; None
-    takes the defaults with vad_method. runtime: what runs the network, see
+    takes the defaults with vad_method. best_clips: core-clips mode drives only so many talk clips, those with the best
+    landmarks (`clips.best_clips`); None: all. runtime: what runs the network, see
     `models.runtime.make_runtime`. Raises ClipError or ModelError when the model
     or its clips cannot be used.
     """
@@ -156,6 +160,7 @@ class CoreClipsProcessor:
         settings: BlendSettings | None = None,
         vad_method: str = "silero",
         editing: EditSettings | None = None,
+        best_clips: int | None = None,
         device: str = "auto",
         runtime: str = "auto",
     ) -> None:
@@ -164,9 +169,11 @@ class CoreClipsProcessor:
         self.model_name = model_name
         self.settings = settings or BlendSettings()
         self.editing = editing or EditSettings.parse({"vad": vad_method})
+        self.best_clips = best_clips
         workspace = default_workspace() if workspace is None else workspace
         self.model: LipSyncModel = LipSyncModel.load(model_name, workspace, device=device, runtime=runtime)
         self.clips: dict[str, CoreClip] = {clip.name: clip for clip in ClipLibrary(workspace).clips(model_name)}
+        self._own: dict[str, CoreClip] = {}
         self._workspace = workspace
         self._frames: dict[str, ClipFrames] = {}
         self._parsing: dict[str, tuple[ParsingMasks | None, str]] = {}
@@ -181,13 +188,19 @@ class CoreClipsProcessor:
         self._mismatches = Recent[PoseMismatch](2)
 
     def prepare(
-        self, audio: Path | str | NDArray[np.float32], base: str = AUTOMATIC, *, edits: EditList | None = None
+        self,
+        audio: Path | str | NDArray[np.float32],
+        base: str | Path = AUTOMATIC,
+        *,
+        edits: EditList | None = None,
+        progress: Callable[[int, int], None] | None = None,
     ) -> Performance:
         """Lay a sound (a file, or mono 16 kHz float samples) over the clips.
 
-        base: AUTOMATIC, or the name of the one clip to use from its first frame on. edits: a list to use instead of
-        one made for the base. ClipError for a file without sound, a sound of more than an hour, an unknown base or
-        edits that do not fit; ValueError for samples of another shape or NaN.
+        base: AUTOMATIC, or the name of the one clip to use from its first frame on, or the Path of a person's own video
+        (see `add_own_video`, which progress is for). edits: a list to use instead of one made for the base. ClipError
+        for a file without sound, a sound of more than an hour, an unknown base or edits that do not fit; ValueError for
+        samples of another shape or NaN.
         """
         path = Path(audio) if isinstance(audio, str | Path) else None
         wav = load_audio(path) if path is not None else np.asarray(audio, np.float32)
@@ -196,12 +209,30 @@ class CoreClipsProcessor:
         if len(wav) > MAX_SOUND_S * SAMPLE_RATE:
             minutes = len(wav) / SAMPLE_RATE / 60
             raise ClipError(f"the sound lasts {minutes:.0f} minutes; at most {MAX_SOUND_S // 60} can be rendered")
+        if isinstance(base, Path):
+            base = self.add_own_video(base, progress=progress)
         if edits is None:
             edits, notes = self.edit_list(wav, base)
         else:
             notes = self.notes_on(edits, len(wav))
         features = self.model.features(wav, path)
+        notes += render_notes([*self.clips.values(), *self._own.values()], edits)
         return Performance(wav, features, edits, base, notes)
+
+    def add_own_video(self, path: Path, *, progress: Callable[[int, int], None] | None = None) -> str:
+        """Make a person's own video usable as a base; returns the name by which this processor's `prepare` knows it:
+        one content has one name here, and maybe another one in another processor. ClipError and progress as
+        `open_own_video`."""
+        clip = open_own_video(path, self._workspace, self.model_name, progress=progress)
+        with self._lock:
+            name = next((known for known, own in self._own.items() if own.landmarks_path == clip.landmarks_path), "")
+            if not name:
+                taken = {AUTOMATIC, *self.clips, *self._own}
+                name = clip.name if clip.name not in taken else f"{clip.name} {clip.sha256[:6]}"
+            if name not in self._own or not self._own[name].path.exists():
+                self._own[name] = replace(clip, name=name)
+                self._frames.pop(name, None)
+        return name
 
     def edit_list(self, wav: NDArray[np.float32], base: str = AUTOMATIC) -> tuple[EditList, tuple[str, ...]]:
         """Cuts for a sound, and notes in words. Raises ClipError for an unknown base."""
@@ -209,7 +240,8 @@ class CoreClipsProcessor:
         if base != AUTOMATIC:
             clip = self.clip(base)
             edits = single_clip(_source(clip), frames)
-            return edits, self._parsing_notes([clip]) + _held_notes(edits)
+            notes = tuple(f"{base}: {note}" for note in own_video_notes(clip)) if base in self._own else ()
+            return edits, notes + self._parsing_notes([clip]) + _held_notes(edits)
         chosen, notes = self._automatic_clips()
         notes += self._parsing_notes(chosen)
         how = self.editing
@@ -258,7 +290,8 @@ class CoreClipsProcessor:
         """A clip's parsing masks, looked for once, and what to say of them; see `find_parsing`."""
         with self._lock:
             if name not in self._parsing:
-                self._parsing[name] = find_parsing(self._workspace, self.clip(name))
+                own = name in self._own  # its name is the person's, and no folder of the data set
+                self._parsing[name] = (None, "") if own else find_parsing(self._workspace, self.clip(name))
             return self._parsing[name]
 
     @property
@@ -285,6 +318,10 @@ class CoreClipsProcessor:
             self.floor_of(name)
 
     def clip(self, name: str) -> CoreClip:
+        if name in self._own:
+            return self._own[name]
+        if name not in self.clips:  # perhaps it came since
+            self.clips = {clip.name: clip for clip in ClipLibrary(self._workspace).clips(self.model_name)}
         if name not in self.clips:
             known = ", ".join(map(repr, self.clips))
             raise ClipError(f"clip {name!r} does not exist for {self.model_name}; there are: {known}")
@@ -292,11 +329,11 @@ class CoreClipsProcessor:
 
     def _automatic_clips(self) -> tuple[Sequence[CoreClip], tuple[str, ...]]:
         """Clips that can be cut together: those of one size, in the light of the silence clip (of the first clip
-        when there is none)."""
+        when there is none), and of these the best by landmarks."""
         everything, unusable = [], []
         for clip in self.clips.values():
             try:
-                clip.landmarks()
+                clip.appearance_distance(clip)  # needs landmarks and the light measured with them
                 everything.append(clip)
             except ClipError as e:
                 unusable.append((clip.name, e))
@@ -304,12 +341,12 @@ class CoreClipsProcessor:
             raise unusable[0][1]
         lead = everything[0]
         fitting = [clip for clip in everything if clip.landmarks().size_wh == lead.landmarks().size_wh]
-        notes: tuple[str, ...] = ()
-        if unusable:
-            notes = (f"left out, since they have no landmarks: {'; '.join(name for name, _ in unusable)}",)
+        notes = tuple(f"{name} is left out, since it is not ready: {error}" for name, error in unusable)
         notes += _left_out(set(everything) - set(fitting), "frame size", lead)
         same_size, fitting = fitting, [clip for clip in fitting if clip.matches_light_of(lead)]
         notes += _left_out(set(same_size) - set(fitting), "light", lead)
+        fitting, worse = best_clips(fitting, self.best_clips)
+        notes += worse
         if lead.kind != "silence":
             notes = ("there is no silence clip: talk clips are shown unchanged in pauses", *notes)
         elif all(clip.kind == "silence" for clip in fitting):
@@ -361,7 +398,7 @@ class CoreClipsProcessor:
         return replace(
             shot,
             generated=self._generated.get((performance.key, index, cut.place.start), draw),
-            opacity=performance.edits.opacity(index) if index in cut.place else 1.0,
+            opacity=_opacity(performance.edits, raw, cut, index),
             masks=self.parsing_of(cut.clip)[0],
         )
 
@@ -428,7 +465,7 @@ class CoreClipsProcessor:
         settings: BlendSettings | None = None,
         progress: Callable[[int, int], None] | None = None,
         *,
-        base: str = AUTOMATIC,
+        base: str | Path = AUTOMATIC,
         edits: EditList | None = None,
         unblended: Path | str | None = None,
         cancel: threading.Event | None = None,
@@ -436,8 +473,9 @@ class CoreClipsProcessor:
         """Render the whole sound to an mp4 with sound, encoded once; see `clips.render.render`."""
         from clips.render import check_outputs, render
 
-        sound = (Path(audio),) if isinstance(audio, str | Path) else ()
-        check_outputs(Path(output), Path(unblended) if unblended else None, keep=sound)
+        sources = [Path(audio)] if isinstance(audio, str | Path) else []
+        sources += [base] if isinstance(base, Path) else []
+        check_outputs(Path(output), Path(unblended) if unblended else None, keep=sources)
         performance = audio if isinstance(audio, Performance) else self.prepare(audio, base, edits=edits)
         return render(
             self, performance, Path(output), settings or self.settings,
@@ -453,6 +491,18 @@ def _left_out(clips: Iterable[CoreClip], what: str, lead: CoreClip) -> tuple[str
 def _held_notes(edits: EditList) -> tuple[str, ...]:
     names = sorted({cut.clip for cut in edits.cuts if cut.span == 1 and len(cut.place) > 1})
     return (f"held as a still, since it has one frame only: {'; '.join(names)}",) if names else ()
+
+
+def _opacity(edits: EditList, landmarks: ClipLandmarks, cut: Cut, index: int) -> float:
+    """Opacity of the blend at output frame `index` of a cut: 1, or a ramp towards a silence or beside a frame without
+    a face."""
+    if index not in cut.place:  # going on under a dissolve
+        return 1.0
+    for away in range(1, edits.ramp_frames + 1):
+        beside = [i for i in (index - away, index + away) if i in cut.place]
+        if not all(landmarks.found[cut.clip_frame(i)] for i in beside):
+            return min(edits.opacity(index), away / (edits.ramp_frames + 1))
+    return edits.opacity(index)
 
 
 def _source(clip: CoreClip) -> Source:

@@ -54,6 +54,21 @@ def check_source(path: Path | str, what: str) -> Path:
     return path
 
 
+def check_folder(folder: Path, what: str) -> None:
+    """ClipError unless files can be written into a folder, or into the one it will be made in. For before long work."""
+    place = folder
+    while not place.exists() and place.parent != place:
+        place = place.parent
+    try:
+        with tempfile.TemporaryFile(dir=place):
+            pass
+    except OSError as error:
+        raise ClipError(
+            f"expected a folder for the {what} that can be written to; {folder} cannot be ({error.strerror}); change "
+            "its permissions, or choose another workspace with --workspace"
+        ) from error
+
+
 def input_url(path: Path) -> str:
     """Path as ffmpeg takes it literally, whatever characters it holds."""
     return "file:" + os.path.abspath(path)

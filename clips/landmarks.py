@@ -17,8 +17,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from blending.landmark_tables import REGIONS
 from blending.temporal import smooth_landmarks
-from blending.types import CropBox, Frame, Landmarks, check_frame
+from blending.types import LARGEST_PX, CropBox, Frame, Landmarks, check_frame
 from clips.errors import ClipError
 from clips.ffmpeg import atomic_file
 
@@ -27,11 +28,13 @@ FORMAT = 1
 
 _STEPS_PER_PX = 64
 _LMS_POINTS = 110
+"""What SyncTalk_2D makes; files of 68 points are read too."""
 
 
 @dataclass(frozen=True, eq=False)
 class Detection:
-    """The face of one frame: points float32 (478, 2), confidence 0..1 (the face detector's score)."""
+    """The face of one frame: points float32 (N, 2), 478 of them as detected; confidence 0..1 (the face detector's
+    score), NaN where it is not known."""
 
     points: NDArray[np.float32]
     confidence: float
@@ -197,10 +200,10 @@ def _quiet_stderr() -> Iterator[None]:
 class ClipLandmarks:
     """Landmarks of all frames of a clip.
 
-    points float32 (T, 478, 2) in px; found bool (T,): False marks frames without a face, whose
-    points are interpolated from their neighbours (held at the ends); confidence float32 (T,), 0
-    where not found; size_wh: the frames' size in px. clip_sha256, detector and appearance (see
-    clips.library) say what it was made from. Wrong shapes and T = 0 are a ValueError.
+    points float32 (T, N, 2) in px, N = 478 as detected, or 68 or 110 out of .lms files; found bool (T,): False marks
+    frames without a face, whose points are interpolated from their neighbours (held at the ends); confidence float32
+    (T,), 0 where not found, NaN where nobody knows it; size_wh: the frames' size in px. clip_sha256, detector and
+    appearance (see clips.library) say what it was made from. Wrong shapes and T = 0 are a ValueError.
     """
 
     points: NDArray[np.float32]
@@ -213,8 +216,11 @@ class ClipLandmarks:
 
     def __post_init__(self) -> None:
         length = len(self.points)
-        if self.points.shape != (length, 478, 2) or length == 0:
-            raise ValueError(f"points must have shape (T, 478, 2) with T > 0; got {self.points.shape}")
+        count = self.points.shape[1] if self.points.ndim == 3 else 0
+        if count not in REGIONS or self.points.shape != (length, count, 2) or length == 0:
+            raise ValueError(
+                f"points must have shape (T, N, 2) with T > 0 and N one of {sorted(REGIONS)}; got {self.points.shape}"
+            )
         if self.found.shape != (length,) or self.confidence.shape != (length,):
             raise ValueError(
                 f"found and confidence must have shape ({length},); got {self.found.shape} and {self.confidence.shape}"
@@ -230,7 +236,8 @@ class ClipLandmarks:
                 "is in the picture, lit and at least 4 % of the picture's width"
             )
         known = np.flatnonzero(found)
-        measured = np.stack([one.points for one in detections if one is not None]).reshape(len(known), -1)
+        faces = np.stack([one.points for one in detections if one is not None])
+        measured = faces.reshape(len(known), -1)
         frames = np.arange(len(detections))
         right = np.clip(np.searchsorted(known, frames), 0, len(known) - 1)
         left = np.clip(np.searchsorted(known, frames, side="right") - 1, 0, len(known) - 1)
@@ -238,7 +245,7 @@ class ClipLandmarks:
         share = np.clip((frames - known[left]) / span, 0, 1).astype(np.float32)[:, None]
         points = measured[left] + share * (measured[right] - measured[left])
         confidence = np.array([0.0 if one is None else one.confidence for one in detections], np.float32)
-        return cls(points.reshape(-1, 478, 2).astype(np.float32), found, confidence, size_wh)
+        return cls(points.reshape(-1, *faces.shape[1:]).astype(np.float32), found, confidence, size_wh)
 
     def __len__(self) -> int:
         return len(self.points)
@@ -354,19 +361,20 @@ def detect_landmarks(
 
 
 def read_lms(path: Path | str) -> Landmarks:
-    """A SyncTalk_2D landmark file: 110 lines `x y` in px. ClipError when it is missing or not one."""
+    """A SyncTalk_2D landmark file: 110 lines `x y` in px, or 68 of them. ClipError when it is missing
+    or not one."""
     path = Path(path)
     try:
         rows = [line.split() for line in path.read_text(encoding="ascii").splitlines() if line.strip()]
         points = np.array([[float(x), float(y)] for x, y in rows], np.float32)
     except (OSError, ValueError) as error:
         raise ClipError(
-            f"expected a .lms file with {_LMS_POINTS} lines `x y`; {path} cannot be read as one; "
+            f"expected a .lms file with {_LMS_POINTS} or 68 lines `x y`; {path} cannot be read as one; "
             "extract the landmarks again"
         ) from error
-    if points.shape != (_LMS_POINTS, 2) or not np.isfinite(points).all():
+    if points.shape not in {(_LMS_POINTS, 2), (68, 2)} or not np.abs(points).max(initial=0) <= LARGEST_PX:
         raise ClipError(
-            f"expected {_LMS_POINTS} points in a .lms file; {path} has {len(points)}; extract the landmarks again"
+            f"expected {_LMS_POINTS} or 68 points in a .lms file; {path} has {len(points)}; extract the landmarks again"
         )
     return Landmarks(points)
 

@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from blending.types import Frame, Landmarks, to_image
 from clips.errors import ClipError
 from clips.ffmpeg import check_source
+from clips.frame_folders import folder_content, folder_signature, is_frame_folder
 from clips.landmarks import ClipLandmarks
 from clips.timeline import FPS
 from clips.video import CACHE_BYTES, ClipFrames, VideoInfo, probe
@@ -30,6 +32,7 @@ SAMPLE_SPEECH = BUNDLED / "LS1" / "sample_speech.wav"
 """Speech that is loaded where nobody has given another one."""
 
 SUFFIX = ".mp4"
+OTHER_VIDEOS = (".mov", ".mkv", ".avi", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv")
 LANDMARKS_SUFFIX = ".landmarks.npz"
 
 SAME_LIGHT = 10.0
@@ -62,7 +65,8 @@ def clip_kind(name: str) -> Kind | None:
 class CoreClip:
     """One pre-recorded clip of a model. name is the file's name without its ending; files are looked at when asked for.
 
-    Its frames are counted on the timeline of 25 fps, whatever rate the file has.
+    path: an mp4, or a folder of extracted frames (`clips.frame_folders`); both are read alike. Its frames are counted
+    on the timeline of 25 fps, whatever rate the file has. remark: why this source was taken, if not the only one.
     """
 
     name: str
@@ -70,6 +74,7 @@ class CoreClip:
     kind: Kind
     path: Path
     landmarks_path: Path
+    remark: str = ""
 
     @property
     def info(self) -> VideoInfo:
@@ -78,10 +83,13 @@ class CoreClip:
 
     @property
     def sha256(self) -> str:
-        """Of the file's content, hexadecimal; remembered until its size or time of change differs.
+        """Of the content of the file, or of a folder's frames, .lms files and rate, hexadecimal; remembered until a
+        size or time of change differs.
 
-        ClipError when the file is gone.
+        ClipError when it is gone or cannot be read.
         """
+        if is_frame_folder(self.path):
+            return _folder_sha256(self.path, folder_signature(self.path))
         stat = check_source(self.path, "video").stat()
         return _sha256(self.path, stat.st_size, stat.st_mtime_ns)
 
@@ -92,6 +100,8 @@ class CoreClip:
     @property
     def _preprocess(self) -> str:
         """The command that makes this clip's landmarks."""
+        if self.landmarks_path.parent.parent.name != "landmarks" and self.path.parent.parent != BUNDLED:
+            return f'python -m clips render --base-video "{self.path}"'
         own = "" if self.path.parent.parent == BUNDLED else f' --workspace "{self.landmarks_path.parents[2]}"'
         return f'python preprocess_core_clips.py --model "{self.model}" --clip "{self.name}"{own}'
 
@@ -133,8 +143,21 @@ def at_timeline_rate(info: VideoInfo) -> VideoInfo:
 
 @lru_cache(maxsize=256)
 def _sha256(path: Path, size: int, mtime_ns: int) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise ClipError(
+            f"expected to read {path}; it cannot be opened ({error.strerror}); change its permissions, or remove it"
+        ) from error
+
+
+@lru_cache(maxsize=64)
+def _folder_sha256(path: Path, signature: tuple[tuple[str, int, int], ...]) -> str:
+    whole = hashlib.sha256()
+    for file, (name, size, mtime_ns) in zip(folder_content(path), signature, strict=True):
+        whole.update(f"{name}\0{_sha256(file, size, mtime_ns)}\n".encode(errors="surrogateescape"))
+    return whole.hexdigest()
 
 
 @lru_cache(maxsize=32)
@@ -163,9 +186,11 @@ def _offer(names: Iterable[str]) -> str:
 
 
 class ClipLibrary:
-    """The models and their core clips: those bundled, and WORKSPACE/core_clips/MODEL/*.mp4 beside them.
+    """The models and their core clips: those bundled, WORKSPACE/core_clips/MODEL/*.mp4 beside them, and the frame
+    folders WORKSPACE/dataset/MODEL/core_clips/CLIP.
 
-    A model may have clips in both places; the workspace's clip wins where names are equal.
+    A model may have clips in all three; the workspace's clip wins where names are equal, and an mp4 over the frames
+    extracted from it, unless it cannot be read.
     Landmarks lie beside a bundled clip, and in WORKSPACE/landmarks/MODEL/ for the others.
     """
 
@@ -178,33 +203,99 @@ class ClipLibrary:
 
     def clips(self, model: str) -> list[CoreClip]:
         """Clips of a model: silence first, then by name. ClipError for an unknown model, or one without clips."""
+        folders = _find(model, self._model_folders(), "model")
+        landmarks = self.workspace / "landmarks" / model
         found: dict[str, CoreClip] = {}
-        for folder in _find(model, self._model_folders(), "model"):
-            for path in sorted(folder.iterdir()):
-                kind = clip_kind(path.stem)
-                if kind is None or path.suffix.lower() != SUFFIX or path.name.startswith(".") or not path.is_file():
-                    continue
-                beside = folder if folder.parent == BUNDLED else self.workspace / "landmarks" / model
-                found[path.stem] = CoreClip(path.stem, model, kind, path, beside / (path.stem + LANDMARKS_SUFFIX))
+        for path in chain.from_iterable(map(_entries, folders)):
+            kind = clip_kind(path.stem)
+            if kind is None or not _is_clip_file(path):
+                continue
+            beside = path.parent if path.parent.parent == BUNDLED else landmarks
+            found[path.stem] = CoreClip(path.stem, model, kind, path, beside / (path.stem + LANDMARKS_SUFFIX))
+        for path in _entries(self._frame_folders(model)):
+            kind = clip_kind(path.name)
+            remark = _why_frames(found.get(path.name))
+            if kind is not None and is_frame_folder(path) and remark is not None:
+                marks = landmarks / (path.name + LANDMARKS_SUFFIX)
+                found[path.name] = CoreClip(path.name, model, kind, path, marks, remark)
         if not found:
+            ignored = "".join(f"; {one}" for one in self.strays(model)[:3])
             raise ClipError(
                 f"expected core clips of the model {model!r}; its folder has no {SUFFIX} file with 'silence' or 'talk' "
-                f"in its name; put clips into {self.workspace / 'core_clips' / model}"
+                f"in its name; put clips into {self.workspace / 'core_clips' / model}{ignored}"
             )
         return sorted(found.values(), key=lambda clip: (clip.kind != "silence", clip.name))
+
+    def strays(self, model: str) -> list[str]:
+        """In words, what lies in the model's folders or right above them, looks like a clip and is taken for none."""
+        places = [*_find(model, self._model_folders(), "model"), self._frame_folders(model)]
+        said = [word for path in chain.from_iterable(map(_entries, places)) if (word := _why_not(path))]
+        for path in _entries(self.workspace / "core_clips"):
+            if path.is_file() and path.suffix.lower() in (SUFFIX, *OTHER_VIDEOS):
+                said.append(f"{path.name!r} is ignored: it lies beside the models' folders; move it into one of them")
+        return said
 
     def clip(self, model: str, name: str) -> CoreClip:
         """One clip by its name. ClipError that lists what exists, for a name that does not."""
         return _find(name, {clip.name: clip for clip in self.clips(model)}, f"clip of {model}")
 
     def _model_folders(self) -> dict[str, list[Path]]:
-        """Folders of each model, those of the workspace last."""
+        """Folders of each model with clips as files, those of the workspace last; an empty list for a model that has
+        clips as frame folders only."""
         folders: dict[str, list[Path]] = {}
         for root in (BUNDLED, self.workspace / "core_clips"):
-            for folder in sorted(root.iterdir()) if root.is_dir() else []:
-                if folder.is_dir() and not folder.name.startswith((".", "__")):
+            for folder in _entries(root):
+                if folder.is_dir() and not folder.name.startswith("__"):
                     folders.setdefault(folder.name, []).append(folder)
+        for dataset in _entries(self.workspace / "dataset"):
+            if dataset.name not in folders and any(map(is_frame_folder, _entries(dataset / "core_clips"))):
+                folders[dataset.name] = []
         return folders
+
+    def _frame_folders(self, model: str) -> Path:
+        return self.workspace / "dataset" / model / "core_clips"
+
+
+def _entries(folder: Path) -> list[Path]:
+    """What is in a folder, sorted, without hidden names; nothing for a folder that is missing or cannot be opened."""
+    try:
+        return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    except OSError:
+        return []
+
+
+def _is_clip_file(path: Path) -> bool:
+    return path.suffix.lower() == SUFFIX and path.is_file()
+
+
+def _why_frames(other: CoreClip | None) -> str | None:
+    """Why a frame folder is taken, "" where no file has its name; None where that file is taken instead."""
+    if other is None:
+        return ""
+    try:
+        other.info  # noqa: B018  reading it is the test
+    except ClipError as error:
+        return f"the frames extracted from it are used, since {error}"
+    return None
+
+
+def _why_not(path: Path) -> str:
+    """In words, why something in a model's folder is no clip; "" for what is one and for what nobody takes for one."""
+    if path.is_dir():
+        kind = clip_kind(path.name)
+        if is_frame_folder(path):
+            return "" if kind else f"{path.name!r} is ignored: neither 'silence' nor 'talk' is in its name"
+        inside = [one.name for one in _entries(path) if _is_clip_file(one)]
+        return f"{inside[0]!r} is ignored: it lies in the folder {path.name!r}; move it up" if inside else ""
+    if path.suffix.lower() in OTHER_VIDEOS:
+        return (
+            f"{path.name!r} is ignored: clips are {SUFFIX} files; export it as one, or render with it as --base-video"
+        )
+    if path.suffix.lower() != SUFFIX:
+        return ""
+    if not path.is_file():
+        return f"{path.name!r} is ignored: it points to a file that is not there"
+    return "" if clip_kind(path.stem) else f"{path.name!r} is ignored: neither 'silence' nor 'talk' is in its name"
 
 
 def measure_appearance(

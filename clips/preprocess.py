@@ -10,9 +10,13 @@ from fractions import Fraction
 
 import numpy as np
 
+from clips.describe import clip_notes
 from clips.errors import ClipError
+from clips.ffmpeg import check_folder
+from clips.frame_folders import read_frame_folder
 from clips.landmarks import LANDMARK_DETECTORS, ClipLandmarks, FaceDetector, detect_landmarks, write_lms
 from clips.library import ClipLibrary, CoreClip, measure_appearance, workspace_folder
+from clips.lms import LMS_DETECTOR, read_lms_folder
 from clips.timeline import FPS
 from clips.video import probe, read_frames
 
@@ -57,12 +61,14 @@ class ClipReport:
 
 
 def up_to_date_landmarks(clip: CoreClip) -> ClipLandmarks | None:
-    """The clip's landmarks if they were made from its present content by the present detector; else None."""
+    """The clip's landmarks if they were made from its present content, by the present detector or out of its .lms
+    files; else None."""
     try:
         landmarks = clip.landmarks()
     except ClipError:
         return None
-    return landmarks if landmarks.detector == DETECTOR and landmarks.appearance is not None else None
+    makers = (DETECTOR, *LMS_DETECTOR.values())
+    return landmarks if landmarks.detector in makers and landmarks.appearance is not None else None
 
 
 def preprocess_clip(
@@ -72,27 +78,51 @@ def preprocess_clip(
     progress: Progress | None = None,
     detector: FaceDetector | None = None,
 ) -> bool:
-    """Find the clip's landmarks and write them to clip.landmarks_path, complete or not at all.
+    """Find the clip's landmarks and write them to clip.landmarks_path, complete or not at all. A folder of frames whose
+    .lms files fit keeps those.
 
     Returns False when they are up to date already and force is not set. detector: one to use
     again for many clips. ClipError: a clip that cannot be read, no face in it, a folder that cannot be written.
     """
     if not force and up_to_date_landmarks(clip) is not None:
         return False
+    check_folder(clip.landmarks_path.parent, "landmarks")
+    try:
+        make_landmarks(clip, progress=progress, detector=detector)
+    except ClipError as error:
+        raise ClipError(f"clip {clip.name!r} of {clip.model}: {error}") from error
+    return True
+
+
+def make_landmarks(clip: CoreClip, *, progress: Progress | None = None, detector: FaceDetector | None = None) -> None:
+    """Find the clip's landmarks, or read its .lms files, and write them; parameters and errors as `preprocess_clip`."""
     frames_total = clip.info.frames
 
     def tell(done: int) -> None:
         if progress is not None:
             progress(done, frames_total)
 
-    try:
+    landmarks = _landmarks_of_folder(clip)
+    if landmarks is None:
         landmarks = detect_landmarks(read_frames(clip.path, fps=FPS), detector=detector, progress=tell)
-    except ClipError as error:
-        raise ClipError(f"clip {clip.name!r} of {clip.model}: {error}") from error
+        landmarks = replace(landmarks, detector=DETECTOR)
     with clip.frames() as frames:
         appearance = measure_appearance(frames.__getitem__, landmarks)
-    replace(landmarks, clip_sha256=clip.sha256, detector=DETECTOR, appearance=appearance).save(clip.landmarks_path)
-    return True
+    replace(landmarks, clip_sha256=clip.sha256, appearance=appearance).save(clip.landmarks_path)
+
+
+def _landmarks_of_folder(clip: CoreClip) -> ClipLandmarks | None:
+    """Landmarks out of the .lms files of a clip that is a folder of frames, on the timeline; None where none fit."""
+    if not clip.info.pictures:
+        return None
+    marks, _ = read_lms_folder(clip.path, read_frame_folder(clip.path))
+    if marks is None:
+        return None
+    shown = np.asarray(probe(clip.path).source_indices(FPS), np.intp)
+    return replace(
+        marks, points=marks.points[shown], found=marks.found[shown], confidence=marks.confidence[shown],
+        detector=LMS_DETECTOR[marks.points.shape[1]],
+    )  # fmt: skip
 
 
 def verify_clip(clip: CoreClip, *, silence: CoreClip | None = None) -> ClipReport:
@@ -112,10 +142,11 @@ def verify_clip(clip: CoreClip, *, silence: CoreClip | None = None) -> ClipRepor
     found_pct = 100 * float(found.mean())
     jitter_pct = landmarks.jitter_pct
     checks = [
+        (not probe(clip.path).damaged, "; ".join(probe(clip.path).notes)),
         (len(landmarks) == info.frames, f"{len(landmarks)} frames in the landmarks, {info.frames} in the video"),
         (landmarks.size_wh == info.size_wh, "landmarks were made at another picture size"),
         (found_pct >= MIN_FOUND_PCT, f"no face in {np.count_nonzero(~found)} frames ({_spans(found)})"),
-        (confidence >= MIN_CONFIDENCE, f"confidence below {MIN_CONFIDENCE:g}: light the face, or film it larger"),
+        (not confidence < MIN_CONFIDENCE, f"confidence below {MIN_CONFIDENCE:g}: light the face, or film it larger"),
         (
             not jitter_pct > MAX_JITTER_PCT,
             f"landmarks jitter by more than {MAX_JITTER_PCT:g} %: film sharper or larger",
@@ -123,10 +154,10 @@ def verify_clip(clip: CoreClip, *, silence: CoreClip | None = None) -> ClipRepor
         (step_pct <= MAX_STEP_PCT, f"the face jumps at frame {step + 1}: a cut, or a second face"),
         (size >= MIN_FACE_SIZE_PX, f"face smaller than {MIN_FACE_SIZE_PX:g} px: film it larger"),
     ]
-    notes: tuple[str, ...] = ()
+    notes = clip_notes(clip)
     if silence is not None and not clip.matches_light_of(silence):
         distance = clip.appearance_distance(silence)
-        notes = (f"other light than {silence.name!r} (by {distance:.0f}): not in the automatic choice",)
+        notes += (f"other light than {silence.name!r} (by {distance:.0f}): not in the automatic choice",)
     return ClipReport(
         clip, info.frames, probe(clip.path).fps, info.size_wh, found_pct, confidence, jitter_pct, step_pct, size,
         tuple(reason for fine, reason in checks if not fine), notes,
@@ -152,7 +183,8 @@ def report_table(reports: Sequence[ClipReport]) -> str:
         rows.append(
             (
                 report.clip.model, report.clip.name, str(report.frames), fps,
-                f"{report.size_wh[0]}x{report.size_wh[1]}", f"{report.found_pct:.1f}", f"{report.confidence:.2f}",
+                f"{report.size_wh[0]}x{report.size_wh[1]}", f"{report.found_pct:.1f}",
+                "-" if np.isnan(report.confidence) else f"{report.confidence:.2f}",
                 f"{report.jitter_pct:.2f}", f"{report.face_size_px:.0f}",
                 "; ".join(["ok" if report.passed else "FAIL: " + "; ".join(report.reasons), *report.notes]),
             )
@@ -255,8 +287,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         usable = [clip for clip in clips if up_to_date_landmarks(clip) is not None]
         if options.write_lms:
             for clip in usable:
+                if clip.info.pictures:
+                    print(f"{clip.model} / {clip.name}  is a folder of frames: its own landmark files are left alone")
+                    continue
                 folder = library.workspace / "dataset" / clip.model / "core_clips" / clip.name / "landmarks"
                 print(f"{clip.model} / {clip.name}  {len(write_lms(folder, clip.landmarks()))} files in {folder}")
+        models = [] if options.clip else dict.fromkeys(clip.model for clip in clips)
+        for stray in dict.fromkeys(one for model in models for one in library.strays(model)):
+            print(f"note: {stray}")
         reports = [verify_clip(clip, silence=_silence_of(library, clip)) for clip in usable] if options.verify else []
         if reports:
             print(report_table(reports))

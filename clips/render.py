@@ -114,7 +114,7 @@ def check_outputs(output: Path, unblended: Path | None, *, keep: Sequence[Path] 
         if path.is_dir():
             raise ClipError(f"the output {path} is a folder; give a file name ending in .mp4")
         if path.resolve() in [one.resolve() for one in keep]:
-            raise ClipError(f"the output would overwrite the sound {path.name}; give another name")
+            raise ClipError(f"the output would overwrite {path.name}, which is rendered from; give another name")
     if unblended is not None and output.resolve() == unblended.resolve():
         raise ClipError("the blended and the unblended video need two names; got one for both")
 

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
 FPS = Fraction(25)
 """Frame rate of the timeline: what core clips are read at and what is rendered."""
+
+
+COMMON_RATES = [Fraction(n) for n in (10, 12, 15, 20, 24, 25, 30, 48, 50, 60, 100, 120)] + [
+    Fraction(n * 1000, 1001) for n in (24, 30, 48, 60, 120)
+]
+"""Rates to recognise behind rounded numbers: time stamps in milliseconds (mkv, webm), "29.97"."""
 
 
 def frame_count(samples: int, sample_rate: int, fps: Fraction = FPS) -> int:
@@ -38,6 +44,18 @@ def ping_pong(index: int, length: int) -> int:
         return 0
     place = index % (2 * length - 2)
     return place if place < length else 2 * length - 2 - place
+
+
+def spans(frames: Iterable[int], most: int = 5) -> str:
+    """Ascending frame numbers as "40-59, 71"; the first `most` spans, then "..". Empty for no frame."""
+    runs: list[list[int]] = []
+    for frame in frames:
+        if runs and frame == runs[-1][1] + 1:
+            runs[-1][1] = frame
+        else:
+            runs.append([frame, frame])
+    names = [str(first) if first == last else f"{first}-{last}" for first, last in runs]
+    return ", ".join(names[:most]) + (", .." if len(names) > most else "")
 
 
 @dataclass(frozen=True, order=True)

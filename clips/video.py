@@ -1,4 +1,6 @@
-"""Video files: describe, read frame-exactly, write. The one decoder and the one encoder of the project.
+"""Videos: describe, read frame-exactly, write. The one decoder and the one encoder of the project.
+
+A folder of extracted frames (see `clips.frame_folders`) is read like a video file.
 
 Colour: the decoder honours the file's matrix and range tags. The encoder converts explicitly to
 BT.601 limited range and tags that. Chroma is replicated on reading and averaged over 2 x 2 on
@@ -12,7 +14,7 @@ import subprocess
 import tempfile
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -27,6 +29,7 @@ from numpy.typing import NDArray
 
 from blending.types import Frame, check_frame
 from clips.audio import SAMPLE_RATE, save_wav
+from clips.damage import DECODE_ALIKE, damage_note, find_damage, is_damage
 from clips.errors import ClipError
 from clips.ffmpeg import (
     READ_LOCAL_FILES_ONLY,
@@ -37,13 +40,15 @@ from clips.ffmpeg import (
     ffmpeg_exe,
     input_url,
 )
-from clips.timeline import FPS, frame_count
+from clips.frame_folders import folder_signature, is_frame_folder, read_frame_folder, read_picture
+from clips.timeline import COMMON_RATES, FPS, frame_count
 
 CACHE_BYTES = 192 * 2**20
 """What a ClipFrames keeps decoded by default: 163 frames of 640 x 640 px."""
 
 # Containers whose index makes ffmpeg's seek frame-exact; others are read from the start.
 _SEEKABLE = {"mov", "matroska"}
+_FRAMECRC = ("-map", "0:V:0", "-enc_time_base", "demux", "-fps_mode", "passthrough", "-f", "framecrc", "-")
 # Matrices by their tag, as ffmpeg's scaler names them; "gbr" is RGB and has none.
 _SCALER_MATRIX = {
     "smpte170m": "smpte170m",
@@ -54,20 +59,18 @@ _SCALER_MATRIX = {
     "bt2020nc": "bt2020",
 }
 _HDR_TRANSFERS = {"smpte2084": "HDR (PQ)", "arib-std-b67": "HDR (HLG)"}
-# Rates to recognise behind time stamps rounded to milliseconds (mkv, webm).
-_COMMON_RATES = [Fraction(n) for n in (10, 12, 15, 20, 24, 25, 30, 48, 50, 60, 100, 120)] + [
-    Fraction(n * 1000, 1001) for n in (24, 30, 48, 60, 120)
-]
 
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """What a video file holds, as it is displayed (after rotation); pixels are square.
+    """What a video file or a frame folder holds, as it is displayed (after rotation); pixels are square.
 
     frames: number of frames that decode; fps: exact if regular (every frame lasts 1/fps), else the
     mean; colour_matrix: the tag ("smpte170m", "bt709", ..) or None; rotation: degrees the file
     asks the player to turn it by, already applied to width and height; times_s: when each frame
-    is shown, from 0, followed by the end of the last one.
+    is shown, from 0, followed by the end of the last one. pictures: of a frame folder, the file of each
+    frame. damaged: near which frames the file cannot be decoded; what comes there, up to the next key
+    frame, is what the decoder makes up. notes: what is wrong with the file and what is shown instead, in words.
     """
 
     path: Path
@@ -83,6 +86,9 @@ class VideoInfo:
     container: str = ""
     regular: bool = True
     times_s: tuple[Fraction, ...] = field(default=(), repr=False, compare=False)
+    pictures: tuple[Path, ...] = field(default=(), repr=False, compare=False)
+    damaged: tuple[int, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def size_wh(self) -> tuple[int, int]:
@@ -105,6 +111,10 @@ class VideoInfo:
         if fps <= 0:
             raise ValueError(f"fps must be above 0; got {fps}")
         total = max(1, int(self.times_s[-1] * fps + Fraction(1, 2)))
+        if self.regular:  # the loop below in one go: an hour took 2 s in it
+            ratio = self.fps / Fraction(fps) / 2
+            places = (2 * np.arange(total, dtype=np.int64) + 1) * ratio.numerator // ratio.denominator
+            return np.minimum(places, self.frames - 1).astype(np.intp)
         indices = np.empty(total, np.intp)
         shown = 0
         for k in range(total):
@@ -117,12 +127,37 @@ class VideoInfo:
 
 def probe(path: Path | str) -> VideoInfo:
     """Describe a video file; its frames are counted by decoding it once (about 1 ms per frame, then remembered).
+    A folder with full_body_img/N.jpg is described as the video of these frames.
 
-    ClipError: missing, empty, not a video, truncated, no frame that decodes, HDR, pixels that are not square.
+    ClipError: missing, empty, not a video, truncated, no frame that decodes, HDR, pixels that are not square; a
+    frame folder as `read_frame_folder`.
     """
+    if "\0" not in str(path) and is_frame_folder(Path(path)):
+        return _probe_folder(Path(path), folder_signature(Path(path)))
     path = check_source(path, "video")
     stat = path.stat()
-    return _probe(path, stat.st_size, stat.st_mtime_ns)
+    known = _recalled.get((path, stat.st_size, stat.st_mtime_ns))
+    return known or _probe(path, stat.st_size, stat.st_mtime_ns)
+
+
+_recalled: dict[tuple[Path, int, int], VideoInfo] = {}
+
+
+def recall(info: VideoInfo) -> None:
+    """Let `probe` answer with this until the file changes: what it said of the same content before."""
+    stat = info.path.stat()
+    _recalled[info.path, stat.st_size, stat.st_mtime_ns] = info
+
+
+@lru_cache(maxsize=64)
+def _probe_folder(path: Path, signature: Hashable) -> VideoInfo:
+    folder = read_frame_folder(path)
+    times = tuple(k / folder.fps for k in range(len(folder.pictures) + 1))
+    return VideoInfo(
+        path=path, width=folder.size_wh[0], height=folder.size_wh[1], frames=len(folder.pictures), fps=folder.fps,
+        duration_s=float(times[-1]), has_sound=False, pixel_format="jpeg", colour_matrix=None, rotation=0,
+        container="frames", times_s=times, pictures=folder.pictures, notes=folder.notes,
+    )  # fmt: skip
 
 
 @lru_cache(maxsize=256)
@@ -130,15 +165,16 @@ def _probe(path: Path, size: int, mtime_ns: int) -> VideoInfo:
     said = subprocess.run(
         [
             ffmpeg_exe(), "-hide_banner", "-nostats", "-nostdin", *READ_LOCAL_FILES_ONLY, "-i", input_url(path),
-            "-map", "0:V:0", "-enc_time_base", "demux", "-fps_mode", "passthrough", "-f", "framecrc", "-",
+            *_FRAMECRC,
         ],
         capture_output=True, text=True, encoding="utf-8", errors="replace",
     )  # fmt: skip
-    head = said.stderr.split("Output #0")[0]
+    head = said.stderr.replace(input_url(path), "").split("Output #0")[0]  # a name may hold any words
     stream = re.search(r"Stream #0:\d+.*?: Video: (?!.*\(attached pic\))(.*)", head)
     if stream is None and "Input #0" in head:
         raise ClipError(f"expected a video file; {path.name} has no picture track; choose a video")
-    rows = [line.split(",") for line in said.stdout.splitlines() if line and line[0] != "#"]
+    table, damaged = find_damage(path, _FRAMECRC) if is_damage(said.stderr) else (said.stdout, ())
+    rows = [line.split(",") for line in table.splitlines() if line and line[0] != "#"]
     if stream is None or said.returncode != 0 or not rows:
         reason = "" if stream is None else " that can be decoded"
         raise ClipError(
@@ -152,7 +188,7 @@ def _probe(path: Path, size: int, mtime_ns: int) -> VideoInfo:
         raise ClipError(f"expected a video file; {path.name} has no usable picture track; export it again as mp4")
     _refuse_what_would_look_wrong(path, track)
     times, fps, regular = _frame_times([(int(row[2]), int(row[3])) for row in rows], Fraction(time_base.group(1)))
-    turn = re.search(r"rotation of (-?[\d.]+) degrees", head)
+    turn = re.search(r"(?i)display ?matrix: rotation of (-?[\d.]+) degrees", head)
     pixel_format, matrix = _colour_tags(track)
     container = re.search(r"Input #0, ([^,]+)", head)
     return VideoInfo(
@@ -161,6 +197,7 @@ def _probe(path: Path, size: int, mtime_ns: int) -> VideoInfo:
         pixel_format=pixel_format, colour_matrix=matrix,
         rotation=round(float(turn.group(1))) % 360 if turn else 0,
         container=container.group(1) if container else "", regular=regular, times_s=times,
+        damaged=damaged, notes=(damage_note(damaged, len(rows)),) if damaged else (),
     )  # fmt: skip
 
 
@@ -197,12 +234,17 @@ def _frame_times(stamps: Sequence[tuple[int, int]], tick: Fraction) -> tuple[tup
     stamps: (time stamp, duration) of each frame in ticks.
     """
     starts = [pts - stamps[0][0] for pts, _ in stamps]
-    mean_step = Fraction(starts[-1], len(starts) - 1) if len(starts) > 1 else Fraction(max(stamps[0][1], 1))
+    if len(starts) == 1:  # any rate would fit: it lasts as long as its file says
+        lasts = stamps[0][1] * tick
+        near = [rate for rate in COMMON_RATES if abs(lasts - 1 / rate) < tick]
+        rate = FPS if lasts <= 0 or FPS in near else near[0] if near else 1 / lasts
+        return (Fraction(0), 1 / rate), rate, True
+    mean_step = Fraction(starts[-1], len(starts) - 1)
     if mean_step <= 0:
         mean_step = Fraction(1, 1) / (FPS * tick)
     mean = 1 / (mean_step * tick)
     candidates = [mean] if mean.denominator <= 1001 else []
-    for rate in [*_COMMON_RATES, *candidates]:
+    for rate in [*COMMON_RATES, *candidates]:
         # Regular within the rounding of the stamps: the frames are where the rate puts them.
         if all(abs(start - k / (rate * tick)) < 1 for k, start in enumerate(starts)):
             return tuple(k / rate for k in range(len(starts) + 1)), rate, True
@@ -214,18 +256,23 @@ def _frame_times(stamps: Sequence[tuple[int, int]], tick: Fraction) -> tuple[tup
 def _decode_from(info: VideoInfo, start: int, count: int, size_wh: tuple[int, int] | None = None) -> Iterator[Frame]:
     """Frames start .. start + count - 1 of the file through a pipe; ffmpeg ends with the generator. size_wh: make them
     that small, each pixel the mean of what it covers."""
+    if info.pictures:
+        for picture in map(read_picture, info.pictures[start : start + count]):
+            yield picture if size_wh is None else cv2.resize(picture, size_wh, interpolation=cv2.INTER_AREA)
+        return
     matrix = info.colour_matrix or ("smpte170m" if info.height < 720 else "bt709")
     width, height = size_wh or info.size_wh
     scaled, how = ("", "neighbor") if size_wh is None else (f"{width}:{height}:", "area")
     tagged = f"in_color_matrix={_SCALER_MATRIX[matrix]}:" if matrix in _SCALER_MATRIX else ""
     seek: list[str] = []
     skip = start
-    if start and info.container in _SEEKABLE:
+    if start and info.container in _SEEKABLE and not info.damaged:
         # Between two frames, so that rounding to microseconds cannot move the cut.
         middle = (info.times_s[start - 1] + info.times_s[start]) / 2
         seek, skip = ["-ss", f"{float(middle):.6f}"], 0
     arguments = [
-        "-nostdin", *READ_LOCAL_FILES_ONLY, *seek, "-i", input_url(info.path), "-map", "0:V:0",
+        "-nostdin", *(DECODE_ALIKE if info.damaged else ()), *READ_LOCAL_FILES_ONLY, *seek,
+        "-i", input_url(info.path), "-map", "0:V:0",
         "-fps_mode", "passthrough", "-frames:v", str(skip + count),
         # Nearest chroma and exact rounding: within 1 level of OpenCV's conversion (2 without accurate_rnd).
         "-vf", f"scale={scaled}{tagged}out_range=pc:flags={how}+accurate_rnd+full_chroma_int,format=bgr24",

@@ -115,7 +115,7 @@ def _crops(
 ) -> tuple[NDArray[np.uint8], NDArray[np.int32], NDArray[np.float32], NDArray[np.float32]]:
     crops, mouths, lips, pose = [], [], [], []
     smoothed = marks.smoothed()
-    for index, frame in enumerate(read_frames(path)):
+    for index, frame in enumerate(read_frames(path, fps=FPS)):
         points = smoothed.at(index)
         crop, mouth = crop_and_mouth(frame, points, size)
         crops.append(crop)
@@ -130,7 +130,13 @@ def core_clip_takes(model: str, size: int, workspace: Path | None) -> list[Take]
     the silence clip a mouth at rest."""
     takes = []
     for clip in ClipLibrary(workspace).clips(model):
-        crops, mouths, lips, pose = _crops(clip.path, clip.landmarks(), size)
+        marks = clip.landmarks()
+        if marks.points.shape[1] != 478:
+            raise ModelError(
+                f"training needs detected landmarks; those of {clip.name!r} come from .lms files: remove these and run "
+                f"`python preprocess_core_clips.py --model {model}`"
+            )
+        crops, mouths, lips, pose = _crops(clip.path, marks, size)
         known = clip.kind == "silence"
         takes.append(Take(clip.name, crops, mouths, lips, pose, (), split=len(crops), mouth_known=known))
     return takes

@@ -246,7 +246,7 @@ def test_lms_files_are_110_whole_numbers_and_read_back(tmp_path: Path) -> None:
     assert np.abs(read_lms(paths[1]).points - expected).max() <= 0.5 + 1e-3
 
 
-@pytest.mark.parametrize("text", [None, "", "1 2\n" * 68, "1 2 3\n" * 110, "a b\n" * 110, "nan 1\n" * 110])
+@pytest.mark.parametrize("text", [None, "", "1 2\n" * 69, "1 2 3\n" * 110, "a b\n" * 110, "nan 1\n" * 110])
 def test_lms_files_that_are_none_are_refused(text: str | None, tmp_path: Path) -> None:
     path = tmp_path / "0.lms"
     if text is not None:
@@ -257,8 +257,8 @@ def test_lms_files_that_are_none_are_refused(text: str | None, tmp_path: Path) -
 
 def test_wrong_shapes_are_the_callers_mistake() -> None:
     good = synthetic(3)
-    with pytest.raises(ValueError, match=r"points must have shape \(T, 478, 2\)"):
-        ClipLandmarks(good.points[:, :68], good.found, good.confidence, (640, 640))
+    with pytest.raises(ValueError, match=r"points must have shape \(T, N, 2\) .* \[68, 110, 478\]"):
+        ClipLandmarks(good.points[:, :69], good.found, good.confidence, (640, 640))
     with pytest.raises(ValueError, match="found and confidence"):
         ClipLandmarks(good.points, good.found[:2], good.confidence, (640, 640))
     for index in (3, -1):

@@ -387,7 +387,7 @@ def test_bad_output_names_are_refused_before_any_work(processor, speech, tmp_pat
         ("folder.mp4", None, "is a folder"),
         ("a.mp4", "a.mp4", "two names"),
         ("a.mp4", "b.mov", "named .mp4"),
-        ("sound.mp4", None, "overwrite the sound"),
+        ("sound.mp4", None, "overwrite sound.mp4"),
     ):
         with pytest.raises(ClipError, match=said):
             processor.generate_video(sound, tmp_path / output, unblended=tmp_path / unblended if unblended else None)
@@ -400,7 +400,7 @@ def test_a_clip_that_cannot_be_used_is_left_out_by_name(workspace, speech, tmp_p
     (own / "core_clips" / "tiny" / "a broken talk.mp4").write_text("no video")
     processor = CoreClipsProcessor("tiny", workspace=own, vad_method="energy", device="cpu")
     performance = processor.prepare(speech)
-    assert "no landmarks: a broken talk" in performance.notes[0]
+    assert "a broken talk is left out, since it is not ready: expected landmarks" in performance.notes[0]
     assert "a broken talk" not in {cut.clip for cut in performance.edits.cuts}
     with pytest.raises(ClipError, match="or remove the clip"):
         processor.prepare(speech, "a broken talk")

@@ -1,0 +1,83 @@
+"""A person's own video as the base: its face is found once, and kept by content in the workspace."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from clips.errors import ClipError
+from clips.ffmpeg import check_folder
+from clips.known_videos import load_info, save_info
+from clips.landmarks import FaceDetector
+from clips.library import LANDMARKS_SUFFIX, CoreClip
+from clips.preprocess import MIN_FACE_SIZE_PX, make_landmarks, up_to_date_landmarks
+from clips.timeline import FPS
+from clips.video import probe, recall
+
+SMALLEST_FACE_PX = 32.0
+"""Side of the generator's square below which a mouth has too few pixels to be drawn into."""
+
+SHORT_S = 2.0
+"""A base shorter than this turns back so often that it shows."""
+
+
+def open_own_video(
+    path: Path,
+    workspace: Path,
+    model: str,
+    *,
+    progress: Callable[[int, int], None] | None = None,
+    detector: FaceDetector | None = None,
+) -> CoreClip:
+    """The video (or folder of frames) as a clip of the model with landmarks, which are made where there are none yet.
+
+    They are kept in WORKSPACE/cache/landmarks under the hash of the content, with what `probe` found, so that the
+    second time is at once under whatever name. progress(done, total): frames. ClipError: no video, no face in it, a
+    face of less than SMALLEST_FACE_PX, a workspace that cannot be written to.
+    """
+    clip = CoreClip(plain_name(path), model, "talk", path, landmarks_path=path)
+    kept = workspace / "cache" / "landmarks" / f"{clip.sha256}{LANDMARKS_SUFFIX}"
+    clip = replace(clip, landmarks_path=kept)
+    described = kept.with_name(f"{clip.sha256}.video.json")
+    known = load_info(described, path)
+    if known is not None:
+        recall(known)
+    if up_to_date_landmarks(clip) is None:
+        check_folder(kept.parent, "landmarks")
+        try:
+            make_landmarks(clip, progress=progress, detector=detector)
+        except ClipError as error:
+            raise ClipError(f"{path.name}: {error}") from error
+        if not probe(path).pictures:
+            save_info(probe(path), described)
+    size = clip.landmarks().face_size_px
+    if size < SMALLEST_FACE_PX:
+        raise ClipError(
+            f"expected a face whose lower half is at least {SMALLEST_FACE_PX:g} px wide; that in {path.name} has "
+            f"{size:.0f} px; film it larger, or do not scale the video down"
+        )
+    return clip
+
+
+def plain_name(path: Path) -> str:
+    """What a video is called on the page and in file names: its name without ending, control signs and slashes."""
+    return re.sub(r"[\x00-\x1f\x7f/\\]+", " ", path.stem).strip(" .") or "video"
+
+
+def own_video_notes(clip: CoreClip) -> tuple[str, ...]:
+    """What to expect of a video as the base, in words: too short, a small face, another rate."""
+    info, size = probe(clip.path), clip.landmarks().face_size_px
+    frames = clip.info.frames
+    notes = []
+    if frames == 1:
+        notes.append("it has one frame: only the lower face moves")
+    elif frames < SHORT_S * FPS:
+        notes.append(f"it lasts {frames / float(FPS):.2f} s and is shown there and back over and over")
+    if size < MIN_FACE_SIZE_PX:
+        notes.append(f"the face is small ({size:.0f} px): film it larger for a sharp mouth")
+    if not info.regular or info.fps != FPS:
+        rate = f"{float(info.fps):.5g} fps" if info.regular else "frames of uneven length"
+        notes.append(f"{rate}: {info.frames} frames are shown as {frames} at {FPS} fps, by time")
+    return tuple(notes)

@@ -1,0 +1,288 @@
+"""Clips that are broken, misplaced, too short or not ready: each is told, none stops the others."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from test_clips_preprocess import StillFace, short_clip
+from test_clips_video import number_of, write_numbered
+
+from clips.__main__ import main
+from clips.core_clips_processor import CoreClipsProcessor
+from clips.describe import describe_clip, describe_model
+from clips.errors import ClipError
+from clips.ffmpeg import ffmpeg_exe
+from clips.library import ClipLibrary, CoreClip
+from clips.preprocess import main as preprocess
+from clips.preprocess import preprocess_clip, verify_clip
+from clips.timeline import FPS
+from clips.video import ClipFrames, probe, read_frames
+from models.lip_sync import LipSyncModel
+
+RIDDLES = ['it\'s "a" talk', "ü 漢 talk", "two\nlines talk", "100% talk $HOME `x`", "talk;rm -rf", "  talk  "]
+
+
+@pytest.fixture
+def few(processor: CoreClipsProcessor, workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A workspace of the tiny model with silence and one talk clip, ready, whose files may be changed."""
+    for kind, ending in (("core_clips", ".mp4"), ("landmarks", ".landmarks.npz")):
+        (tmp_path / kind / "tiny").mkdir(parents=True)
+        for name in ("silence", "02,08s talk"):
+            shutil.copy(workspace / kind / "tiny" / (name + ending), tmp_path / kind / "tiny")
+    monkeypatch.setattr(LipSyncModel, "load", lambda *args, **kwargs: processor.model)
+    return tmp_path
+
+
+def driver(workspace: Path) -> CoreClipsProcessor:
+    return CoreClipsProcessor("tiny", workspace=workspace, vad_method="energy", device="cpu")
+
+
+def damaged(path: Path, packet: int, how: str) -> Path:
+    """A numbered video of 90 frames with key frames every 12, one of whose packets is overwritten."""
+    write_numbered(path, 90)
+    listed = subprocess.run(
+        [ffmpeg_exe(), "-v", "error", "-i", path, "-map", "0:v", "-c", "copy", "-f", "framecrc", "-"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    sizes = [int(line.split(",")[4]) for line in listed.stdout.splitlines() if line[0] != "#"]
+    content = bytearray(path.read_bytes())
+    start = content.index(b"mdat") + 4 + sum(sizes[:packet])
+    stop = start + sizes[packet]
+    if how == "zeroed":
+        content[start:stop] = bytes(stop - start)
+    else:
+        content[start + 20 : stop] = np.random.default_rng(1).bytes(stop - start - 20)
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize("how", ["zeroed", "garbled"])
+@pytest.mark.parametrize("packet", [40, 48])
+def test_damage_in_the_middle_is_told_and_reading_stays_in_step(packet: int, how: str, tmp_path: Path) -> None:
+    path = damaged(tmp_path / "damaged talk.mp4", packet, how)
+    info = probe(path)
+    assert len(info.damaged) == 1
+    assert packet - 6 <= info.damaged[0] <= packet
+    assert f"the file is damaged soon after frame {info.damaged[0]}:" in info.notes[0]
+    in_order = list(read_frames(path))
+    assert len(in_order) == info.frames
+    with ClipFrames(path, cache_bytes=0) as frames:
+        for index in (80, 3, packet + 1, 30, packet - 3, info.frames - 1):
+            assert np.array_equal(frames[index], in_order[index]), index
+    shown = [number_of(frame) for frame in read_frames(path, fps=FPS)]
+    assert len(shown) == 90  # lost frames leave time, the one before is held
+    assert shown[:34] == list(range(34))
+    assert shown[60:] == list(range(60, 90))
+
+
+def test_a_whole_file_is_not_called_damaged(tmp_path: Path) -> None:
+    info = probe(write_numbered(tmp_path / "whole.mp4", 30))
+    assert (info.damaged, info.notes) == ((), ())
+
+
+def test_verify_fails_a_damaged_clip(tmp_path: Path) -> None:
+    (tmp_path / "core_clips" / "Ada").mkdir(parents=True)
+    path = damaged(tmp_path / "core_clips" / "Ada" / "damaged talk.mp4", 40, "garbled")
+    clip = ClipLibrary(tmp_path).clip("Ada", path.stem)
+    preprocess_clip(clip, detector=StillFace())
+    report = verify_clip(clip)
+    assert not report.passed
+    assert report.reasons[0].startswith("the file is damaged soon after frame 3")
+
+
+def test_a_file_that_is_cut_off_plays_what_is_there_and_says_so(tmp_path: Path) -> None:
+    whole = short_clip(tmp_path / "whole.mp4", frames=20)
+    cut = tmp_path / "cut.mp4"
+    cut.write_bytes(whole.read_bytes()[: whole.stat().st_size * 2 // 3])
+    info = probe(cut)
+    assert 1 <= info.frames < 20
+    assert "damaged" in info.notes[0]
+    assert len(list(read_frames(cut))) == info.frames
+
+
+def test_empty_and_frameless_clips_are_refused_and_do_not_stop_the_others(
+    few: Path, speech: np.ndarray, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = few / "core_clips" / "tiny"
+    (folder / "a empty talk.mp4").touch()
+    whole = write_numbered(few / "whole.mp4", 3)
+    subprocess.run([ffmpeg_exe(), "-v", "error", "-ss", "5", "-i", whole, folder / "b no frame talk.mp4"], check=True)
+    (folder / "c gone talk.mp4").symlink_to(few / "nowhere.mp4")
+    assert preprocess(["--model", "tiny", "--workspace", str(few)]) == 2
+    said = capsys.readouterr()
+    assert said.err.count("error: ") == 2
+    assert "a empty talk.mp4 is empty (0 bytes)" in said.err
+    assert "b no frame talk.mp4" in said.err
+    assert "'c gone talk.mp4' is ignored: it points to a file that is not there" in said.out
+    performance = driver(few).prepare(speech)
+    assert {cut.clip for cut in performance.edits.cuts} == {"silence", "02,08s talk"}
+    told = [note for note in performance.notes if "not ready" in note]
+    assert [note.split(" is left out")[0] for note in told] == ["a empty talk", "b no frame talk"]
+
+
+def test_a_clip_of_one_frame_works_everywhere(few: Path, speech: np.ndarray) -> None:
+    short_clip(few / "core_clips" / "tiny" / "a talk.mp4", frames=1)
+    clip = ClipLibrary(few).clip("tiny", "a talk")
+    assert (clip.info.frames, clip.info.duration_s) == (1, 0.04)
+    preprocess_clip(clip, detector=StillFace())
+    assert verify_clip(clip).passed
+    processor = driver(few)
+    alone = processor.prepare(speech[:3200], "a talk")
+    assert {processor.shot(alone, k).clip_frame for k in range(alone.frames)} == {0}
+    assert processor.prepare(speech).frames == 180
+
+
+def test_new_clips_are_told_until_they_are_ready_and_then_used(few: Path, speech: np.ndarray) -> None:
+    processor = driver(few)
+    name = "01,00s talk new"
+    path = short_clip(few / "core_clips" / "tiny" / f"{name}.mp4", frames=3)
+    cure = f'python preprocess_core_clips.py --model "tiny" --clip "{name}" --workspace "{few}"'
+    with pytest.raises(ClipError, match="there are none; run") as refusal:
+        processor.prepare(speech, name)  # dropped in while the program runs
+    assert cure in str(refusal.value)
+    told = next(note for note in processor.prepare(speech).notes if "not ready" in note)
+    assert cure in told
+    clip = ClipLibrary(few).clip("tiny", name)
+    lines = describe_clip(clip)
+    assert lines[0] == f"{name}: talk, mp4, 640 x 640 px, 3 frames at 25 fps, 0.12 s"
+    assert lines[1].startswith("  not ready: expected landmarks")
+    assert lines[2] == "  its name says 01,00s, its file lasts 0.12 s"
+    preprocess_clip(clip, detector=StillFace())
+    assert describe_clip(clip)[1] == "  ready: landmarks detected"
+    assert "its name says 01,00s, its file lasts 0.12 s" in verify_clip(clip).notes
+    assert not any("not ready" in note for note in processor.prepare(speech).notes)
+    assert processor.prepare(speech, name).base == name
+    path.unlink()
+    assert "01,00s" not in "".join(driver(few).clips)
+
+
+def test_misplaced_files_are_told(few: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = few / "core_clips" / "tiny"
+    source = folder / "silence.mp4"
+    (folder / "deeper").mkdir()
+    for wrong in (folder / "walk.mp4", folder / "deeper" / "talk.mp4", folder.parent / "talk.mp4"):
+        shutil.copyfile(source, wrong)
+    (folder / "talk.mov").write_bytes(b"x")
+    (folder / "notes on talk.txt").write_text("fine")
+    (few / "dataset" / "tiny" / "core_clips" / "walk" / "full_body_img").mkdir(parents=True)
+    strays = ClipLibrary(few).strays("tiny")
+    assert strays == [
+        "'talk.mp4' is ignored: it lies in the folder 'deeper'; move it up",
+        "'talk.mov' is ignored: clips are .mp4 files; export it as one, or render with it as --base-video",
+        "'walk.mp4' is ignored: neither 'silence' nor 'talk' is in its name",
+        "'walk' is ignored: neither 'silence' nor 'talk' is in its name",
+        "'talk.mp4' is ignored: it lies beside the models' folders; move it into one of them",
+    ]
+    assert main(["describe", "--model", "tiny", "--workspace", str(few)]) == 0
+    said = capsys.readouterr().out
+    assert all(f"note: {stray}" in said for stray in strays)
+    assert "02,08s talk: talk, mp4, 640 x 640 px, 52 frames at 25 fps, 2.08 s" in said
+
+
+def test_describe_of_an_unknown_model_is_one_line(few: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["describe", "--model", "../tiny", "--workspace", str(few)]) == 2
+    assert "without folders" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("missing", "says", "driven", "still"),
+    [
+        ("silence", "there is no silence clip: talk clips are shown unchanged in pauses", "02,08s talk", "02,08s talk"),
+        ("02,08s talk", "there is no talk clip beside it: the silence clip is driven", "silence", "silence"),
+    ],
+)
+def test_a_missing_kind_is_replaced_and_said(
+    missing: str, says: str, driven: str, still: str, few: Path, speech: np.ndarray
+) -> None:
+    (few / "core_clips" / "tiny" / f"{missing}.mp4").unlink()
+    performance = driver(few).prepare(speech)
+    assert any(says in note for note in performance.notes)
+    assert {cut.clip for cut in performance.edits.cuts if cut.driven} == {driven}
+    assert {cut.clip for cut in performance.edits.cuts if not cut.driven} == {still}
+
+
+def test_no_clip_at_all_and_none_ready_are_refused(few: Path, speech: np.ndarray) -> None:
+    shutil.rmtree(few / "landmarks")
+    with pytest.raises(ClipError, match="expected landmarks of the clip 'silence'"):
+        driver(few).prepare(speech)
+    for file in (few / "core_clips" / "tiny").iterdir():
+        file.unlink()
+    with pytest.raises(ClipError, match="put clips into"):
+        driver(few)
+
+
+def test_landmarks_without_measured_light_do_not_stop_the_others(few: Path, speech: np.ndarray) -> None:
+    clip = ClipLibrary(few).clip("tiny", "02,08s talk")
+    replace(clip.landmarks(), appearance=None).save(clip.landmarks_path)
+    notes = driver(few).prepare(speech).notes
+    assert any("hold none; run `python preprocess_core_clips.py" in note and "--force" in note for note in notes)
+
+
+@pytest.mark.parametrize("name", RIDDLES)
+def test_names_of_any_kind_stay_in_their_folder(name: str, few: Path, speech: np.ndarray) -> None:
+    short_clip(few / "core_clips" / "tiny" / f"{name}.mp4", frames=2)
+    processor = driver(few)
+    clip = processor.clip(name)
+    preprocess_clip(clip, detector=StillFace())
+    assert clip.landmarks_path.parent == few / "landmarks" / "tiny"
+    assert clip.landmarks_path.is_file()
+    assert processor.prepare(speech[:3200], name).frames == 5
+    report = processor.generate_video(speech[:1280], few / "out.mp4", base=name)
+    assert report.frames == 2
+    assert len(describe_clip(clip)) >= 2
+
+
+@pytest.mark.parametrize("name", ["../tiny/silence", "..", "", "silence/../silence", "/etc/passwd", "silence\0"])
+def test_names_from_outside_never_leave_their_folder(name: str, few: Path, speech: np.ndarray) -> None:
+    with pytest.raises(ClipError, match="does not exist for tiny; there are"):
+        driver(few).prepare(speech, name)
+    with pytest.raises(ClipError, match="there are: "):
+        ClipLibrary(few).clip(name, "silence")
+
+
+def test_a_workspace_that_cannot_be_written_is_told_before_the_work(few: Path) -> None:
+    clip = ClipLibrary(few).clip("tiny", "silence")
+    shutil.rmtree(few / "landmarks")
+    (few / "landmarks").write_text("in the way")
+    faces = StillFace()
+    with pytest.raises(ClipError, match="folder for the landmarks that can be written to"):
+        preprocess_clip(clip, detector=faces)
+    assert faces.seen == -1
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="permissions do not bind this user")
+def test_closed_folders_and_files_are_told(few: Path, speech: np.ndarray) -> None:
+    clip = ClipLibrary(few).clip("tiny", "silence")
+    clip.landmarks_path.parent.chmod(0o500)
+    try:
+        with pytest.raises(ClipError, match="can be written to"):
+            preprocess_clip(clip, force=True, detector=StillFace())
+    finally:
+        clip.landmarks_path.parent.chmod(0o700)
+    talk = ClipLibrary(few).clip("tiny", "02,08s talk")
+    talk.path.chmod(0)
+    assert any("02,08s talk" in note for note in driver(few).prepare(speech).notes)
+
+
+def test_what_cannot_be_opened_for_its_hash_is_a_clip_error(few: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clip = ClipLibrary(few).clip("tiny", "silence")
+
+    def closed(*args: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("builtins.open", closed)
+    with pytest.raises(ClipError, match=r"silence\.mp4; it cannot be opened \(Permission denied\)"):
+        CoreClip.sha256.fget(replace(clip, path=clip.path.with_name("silence.mp4")))  # type: ignore[attr-defined]
+
+
+def test_describe_goes_on_after_a_clip_that_cannot_be_read(few: Path) -> None:
+    (few / "core_clips" / "tiny" / "a broken talk.mp4").write_bytes(b"no video")
+    lines = describe_model(ClipLibrary(few), "tiny")
+    assert lines[lines.index("a broken talk: talk, cannot be used") + 1].startswith("  expected a video file")
+    assert any(line.startswith("02,08s talk") for line in lines)
