@@ -32,16 +32,17 @@ from clips.audio import SAMPLE_RATE, load_audio
 from clips.edit_list import Cut, EditList, Source, single_clip, speech_edit_list, speech_segments
 from clips.errors import ClipError
 from clips.landmarks import ClipLandmarks
-from clips.library import ClipLibrary, CoreClip, default_workspace
+from clips.library import ClipLibrary, CoreClip, default_workspace, file_sha256
 from clips.parsing_masks import ParsingMasks, find_parsing
+from clips.quality import STANDARD
 from clips.seam_floor import measure_floor
 from clips.timeline import frame_count
 from clips.vad import find_speech
 from clips.video import ClipFrames
 
 if TYPE_CHECKING:
-    from clips.render import RenderReport
-    from models.lip_sync import LipSyncModel
+    from clips.render import Progress, RenderReport
+    from models.lip_sync import Features, LipSyncModel
 
 AUTOMATIC = "core clips"
 """Name of the base that chooses among all fitting clips by speech and silence."""
@@ -87,15 +88,18 @@ class Performance:
     """A sound laid over clips: everything a frame depends on but the settings.
 
     wav: float32 (samples,) mono 16 kHz. features: (rows, D) of the model. notes: what a person
-    should know about the choice of clips, in words.
+    should know about the choice of clips, in words. sound_file, sound_sha256: name and hash of the file the sound came
+    in, None for samples.
     """
 
     wav: NDArray[np.float32]
-    features: NDArray[np.float32]
+    features: Features
     edits: EditList
     base: str
     notes: tuple[str, ...] = ()
     key: object = field(default_factory=object)
+    sound_file: str | None = None
+    sound_sha256: str | None = None
 
     @property
     def frames(self) -> int:
@@ -167,22 +171,29 @@ class CoreClipsProcessor:
         self._generated = Recent[Frame](GENERATED_CACHE_BYTES // (3 * (self.model.size + 8) ** 2))
         self._blender = Recent[Blender](4)
 
-    def prepare(self, audio: Path | str | NDArray[np.float32], base: str = AUTOMATIC) -> Performance:
+    def prepare(
+        self, audio: Path | str | NDArray[np.float32], base: str = AUTOMATIC, *, edits: EditList | None = None
+    ) -> Performance:
         """Lay a sound (a file, or mono 16 kHz float samples) over the clips.
 
-        base: AUTOMATIC, or the name of the one clip to use from its first frame on. ClipError for a file without
-        sound, a sound of more than an hour or an unknown base; ValueError for samples of another shape or NaN.
+        base: AUTOMATIC, or the name of the one clip to use from its first frame on. edits: cuts to use instead of
+        making them from the sound. ClipError for a file without sound, a sound of more than an hour or an unknown base;
+        ValueError for samples of another shape or NaN.
         """
         path = Path(audio) if isinstance(audio, str | Path) else None
-        wav = load_audio(path) if path is not None else np.asarray(audio, np.float32)
+        wav = load_audio(path, MAX_SOUND_S + 1) if path is not None else np.asarray(audio, np.float32)
         if wav.ndim != 1 or len(wav) == 0 or not np.isfinite(wav).all():
             raise ValueError(f"audio must be finite samples of shape (T,), T > 0; got shape {wav.shape}")
         if len(wav) > MAX_SOUND_S * SAMPLE_RATE:
-            minutes = len(wav) / SAMPLE_RATE / 60
-            raise ClipError(f"the sound lasts {minutes:.0f} minutes; at most {MAX_SOUND_S // 60} can be rendered")
-        edits, notes = self.edit_list(wav, base)
+            raise ClipError(
+                f"the sound lasts more than {MAX_SOUND_S // 60} minutes; at most that much can be rendered: cut it up"
+            )
+        cuts, notes = (edits, ()) if edits is not None else self.edit_list(wav, base)
         features = self.model.features(wav, path)
-        return Performance(wav, features, edits, base, notes)
+        return Performance(
+            wav, features, cuts, base, notes,
+            sound_file=path.name if path else None, sound_sha256=file_sha256(path) if path else None,
+        )  # fmt: skip
 
     def edit_list(self, wav: NDArray[np.float32], base: str = AUTOMATIC) -> tuple[EditList, tuple[str, ...]]:
         """Cuts for a sound, and notes in words. Raises ClipError for an unknown base."""
@@ -362,21 +373,26 @@ class CoreClipsProcessor:
         audio: Path | str | NDArray[np.float32] | Performance,
         output: Path | str,
         settings: BlendSettings | None = None,
-        progress: Callable[[int, int], None] | None = None,
+        progress: Callable[[Progress], None] | None = None,
         *,
+        quality: str = STANDARD,
         base: str = AUTOMATIC,
         unblended: Path | str | None = None,
         cancel: threading.Event | None = None,
     ) -> RenderReport:
         """Render the whole sound to an mp4 with sound, encoded once; see `clips.render.render`."""
+        from clips.pipeline import cancellable, stop_when
         from clips.render import check_outputs, render
 
         sound = (Path(audio),) if isinstance(audio, str | Path) else ()
         check_outputs(Path(output), Path(unblended) if unblended else None, keep=sound)
-        performance = audio if isinstance(audio, Performance) else self.prepare(audio, base)
+        if isinstance(audio, Performance):
+            performance = audio
+        else:
+            performance = cancellable(lambda: self.prepare(audio, base), stop_when(cancel))
         return render(
-            self, performance, Path(output), settings or self.settings,
-            progress=progress, unblended=Path(unblended) if unblended else None, cancel=cancel,
+            self, performance, Path(output), settings or self.settings, quality=quality, progress=progress,
+            unblended=Path(unblended) if unblended else None, cancel=cancel,
         )  # fmt: skip
 
 
