@@ -52,9 +52,7 @@ def rendered(processor, performance, tmp_path_factory):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(VideoWriter, "write", capture)
-        report = processor.generate_video(
-            performance, blended, progress=calls.append, unblended=plain
-        )
+        report = processor.generate_video(performance, blended, progress=calls.append, unblended=plain)
     return blended, plain, handed, report, calls
 
 
