@@ -59,7 +59,9 @@ def replace_in_header(path: Path, old: bytes, new: bytes) -> None:
                 file.seek(start + header.index(old))
                 file.write(new)
                 return
-    except (OSError, struct.error) as error:
+    except struct.error:
+        pass  # it ends before its header
+    except OSError as error:
         raise ClipError(f"the encoder's file cannot be finished ({error}); check the disk and render again") from error
     raise ClipError("the encoder's file has no place for its recipe: it is not complete; render again")
 

@@ -431,7 +431,6 @@ class VideoWriter:
         self._encode = [
             "-c:v", "libx264", "-preset", preset, "-crf", str(crf), "-g", str(gop), "-pix_fmt", "yuv420p",
             "-threads", str(ENCODER_THREADS),
-            "-colorspace", "smpte170m", "-color_primaries", "bt709", "-color_trc", "bt709", "-color_range", "tv",
             "-movflags", "+faststart", "-f", "mp4", "-y",
         ]  # fmt: skip
         self._open = ExitStack()
@@ -446,7 +445,9 @@ class VideoWriter:
             width, height = (size + size % 2 for size in self._size_wh)
             self._ffmpeg = FfmpegProcess(
                 [
-                    "-f", "rawvideo", "-pix_fmt", "yuv420p", "-video_size", f"{width}x{height}",
+                    # Of the input: as options of the output, primaries and transfer are not written (ffmpeg 9).
+                    "-colorspace", "smpte170m", "-color_primaries", "bt709", "-color_trc", "bt709",
+                    "-color_range", "tv", "-f", "rawvideo", "-pix_fmt", "yuv420p", "-video_size", f"{width}x{height}",
                     "-framerate", str(self._fps), "-i", "-", *inputs, "-map", "0:v", *mapping, *self._encode,
                     str(self._partial.absolute()),
                 ],

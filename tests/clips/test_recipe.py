@@ -17,6 +17,7 @@ import clips
 from blending import BlendSettings
 from clips.__main__ import main
 from clips.audio import load_audio, save_wav
+from clips.core_clips_processor import CoreClipsProcessor
 from clips.errors import ClipError
 from clips.ffmpeg import ffmpeg_exe
 from clips.library import SAMPLE_SPEECH
@@ -38,18 +39,27 @@ REPO = Path(__file__).parents[2]
 ODD_NAME = 'it\'s a "talk"; #1 = 50 %\nüé 说.wav'
 
 
-@pytest.fixture
-def sound(tmp_path) -> Path:
-    path = tmp_path / ODD_NAME
-    save_wav(path, load_audio(SAMPLE_SPEECH)[40_000:66_000])
-    return path
-
-
-@pytest.fixture
-def film(toy_processor, sound, tmp_path) -> Path:
+@pytest.fixture(scope="module")
+def made(toy_workspace, tmp_path_factory) -> Path:
+    """A folder with a sound and the film made of it."""
+    folder = tmp_path_factory.mktemp("made")
+    save_wav(folder / ODD_NAME, load_audio(SAMPLE_SPEECH)[40_000:66_000])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("models.lip_sync.LipSyncModel.load", lambda *_, **__: toy.ToyModel(64))
+        processor = CoreClipsProcessor(toy.MODEL, workspace=toy_workspace, vad_method="energy")
     settings = BlendSettings(feather_amount=41, colour="mean_std")
-    toy_processor.generate_video(sound, tmp_path / "film.mp4", settings, quality="draft")
-    return tmp_path / "film.mp4"
+    processor.generate_video(folder / ODD_NAME, folder / "film.mp4", settings, quality="draft")
+    return folder
+
+
+@pytest.fixture
+def sound(made, tmp_path) -> Path:
+    return Path(shutil.copy(made / ODD_NAME, tmp_path))
+
+
+@pytest.fixture
+def film(made, sound, tmp_path) -> Path:
+    return Path(shutil.copy(made / "film.mp4", tmp_path))
 
 
 @pytest.fixture
@@ -269,7 +279,7 @@ def test_recipes_that_cannot_be_are_refused(film, tmp_path, change, said):
     "text", ['{"made_by":"Seamline"', '{"made_by":"Seamline","a":' + "[" * 100_000, "", "a film about {}", "\0\x1b[31m"]
 )
 def test_text_that_is_no_recipe_is_refused(film, tmp_path, text):
-    with pytest.raises(ClipError, match="carries no recipe|damaged"):
+    with pytest.raises(ClipError, match=r"carries no recipe|damaged"):
         read_recipe(with_tags(film, tmp_path / "other.mp4", synopsis=text.replace("\0", "")))
 
 
