@@ -1,77 +1,40 @@
-"""python -m clips: render (speech in, blended video out) and edit (speech in, edit list out)."""
+"""python -m clips COMMAND: render, recipe, batch, edit, describe."""
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
-import time
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
-from blending import BlendSettings
-from clips.core_clips_processor import AUTOMATIC, CoreClipsProcessor
-from clips.edit_command import add_edit_command, add_editing_flags, edit_command, editing_from
-from clips.edit_files import load_edits
-from clips.edit_settings import EditSettings
+from clips import describe, edit_command, render_command
 from clips.errors import ClipError
-from clips.library import default_workspace, workspace_folder
-from clips.presets import change_settings, load_preset
 
 
 def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m clips", description="Core clips at the command line.")
     commands = parser.add_subparsers(dest="command", required=True)
-    render = commands.add_parser("render", help="drive a model's core clips with a sound and blend the face back in")
-    render.add_argument("--model", default="LS1", help="name of the model (default LS1)")
-    render.add_argument("--audio", type=Path, required=True, help="any audio file, or a video with sound")
-    render.add_argument("--output", type=Path, required=True, help="the video to write, .mp4")
-    render.add_argument(
-        "--clip", default=AUTOMATIC, metavar="NAME", help="use this one clip as the base (default: automatic)"
-    )
-    render.add_argument("--preset", default="default", help="named settings (default, classic, or your own)")
-    render.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        dest="changes",
-        help="change one setting; may be repeated",
-    )
-    render.add_argument("--unblended", type=Path, metavar="FILE", help="write the unblended video too")
-    render.add_argument("--edits", type=Path, metavar="LIST.json", help="cut as this edit list says, see `edit`")
-    add_editing_flags(render)
-    render.add_argument(
-        "--workspace",
-        type=workspace_folder,
-        default=default_workspace(),
-        help="a SyncTalk_2D folder (default: SEAMLINE_WORKSPACE or ./workspace)",
-    )
-    render.add_argument("--device", default="auto", help="auto, cpu or cuda (default auto)")
-    render.add_argument(
-        "--runtime", default="auto", help="what runs the network: auto, torch or openvino (default auto)"
-    )
-    add_edit_command(commands)
+    for part in (render_command, edit_command, describe):
+        part.add_commands(commands)
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command line. Exit code: 0 fine, 2 something cannot be used, 130 Ctrl-C."""
+    """The command line. Exit code: 0 fine, 1 some of the work failed, 2 something cannot be used, 130 Ctrl-C."""
     args = build_parser().parse_args(argv)
     try:
-        editing = editing_from(args)
-        if args.command == "render":
-            settings = change_settings(load_preset(args.preset, args.workspace), args.changes)
-    except (ClipError, ValueError) as e:
-        return say_error(e)
-    from models import ModelError  # takes seconds: a mistyped setting is answered before
-
-    try:
-        return edit_command(args, editing) if args.command == "edit" else render_command(args, settings, editing)
-    except (ClipError, ModelError, ValueError) as e:
-        return say_error(e)
+        return int(args.run(args))
     except KeyboardInterrupt:
         print("\nstopped; nothing was written", file=sys.stderr)
         return 130
+    except (ClipError, ValueError) as e:
+        return say_error(e)
+    except Exception as e:
+        from models.errors import ModelError  # torch takes seconds to import, and some commands need none
+
+        if isinstance(e, ModelError):
+            return say_error(e)
+        raise
 
 
 def say_error(error: Exception) -> int:
@@ -80,47 +43,9 @@ def say_error(error: Exception) -> int:
     return 2
 
 
-def render_command(args: argparse.Namespace, settings: BlendSettings, editing: EditSettings) -> int:
-    edits = load_edits(args.edits) if args.edits else None
-    processor = CoreClipsProcessor(
-        args.model, workspace=args.workspace, settings=settings, editing=editing, device=args.device,
-        runtime=args.runtime,
-    )  # fmt: skip
-    report = processor.generate_video(
-        args.audio, args.output, progress=progress_bar(), base=args.clip, edits=edits, unblended=args.unblended
-    )
-    print(f"network: {processor.model.runtime.about}")
-    for note in report.notes:
-        print(f"note: {note}")
-    seam = (
-        ""
-        if report.seam_mean is None
-        else f", seam score {report.seam_mean:.2f} (worst {report.seam_worst:.2f} at frame {report.worst_frame})"
-    )
-    print(f"wrote {report.path}: {report.frames} frames, {report.frames_per_second:.1f} frames per second{seam}")
-    return 0
-
-
-def progress_bar() -> Callable[[int, int], None]:
-    """A bar on stderr: done, rate since the first frame, time left. Redrawn at most five times a second on a terminal,
-    else once, at the end."""
-    first_at = shown = 0.0
-
-    def show(done: int, total: int) -> None:
-        nonlocal first_at, shown
-        now = time.monotonic()
-        if done == 1:
-            first_at = now
-        if done < total and (done == 1 or now - shown < 0.2 or not sys.stderr.isatty()):
-            return
-        shown = now
-        rate = (done - 1) / max(now - first_at, 1e-9)
-        left_s = (total - done) / max(rate, 1e-9)
-        line = f"\r[{'#' * (30 * done // total):30}] {done}/{total} frames  {rate:.1f} fps  {left_s:.0f} s left "
-        print(line, end="\n" if done == total else "", file=sys.stderr, flush=True)
-
-    return show
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    sys.stdout.flush()
+    if code == 130:
+        os._exit(code)  # a network that is still being loaded must not be torn down under its thread
+    sys.exit(code)

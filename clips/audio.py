@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import wave
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +21,10 @@ SAMPLE_RATE = 16000
 _TO_16_KHZ_MONO = f"aresample=first_pts=0,aresample={SAMPLE_RATE}:resampler=soxr:rematrix_maxval=1.0:ochl=mono"
 
 
-def load_audio(path: Path | str) -> NDArray[np.float32]:
+def load_audio(path: Path | str, limit_s: int | None = None) -> NDArray[np.float32]:
     """First sound track of a file, float32 (T,) at 16 kHz, mono, -1..1 (lossy files may overshoot a little).
+
+    limit_s: no more than the first so many seconds: a small file of packed silence may last for days.
 
     Channels are averaged, resampling is soxr's; a 16 kHz mono 16-bit wav comes out as int16 / 32768
     exactly. Sound that starts late in a video is led in with silence, so that it stays in step.
@@ -31,7 +34,7 @@ def load_audio(path: Path | str) -> NDArray[np.float32]:
     said = subprocess.run(
         [
             ffmpeg_exe(), "-hide_banner", "-nostats", "-nostdin", *READ_LOCAL_FILES_ONLY, "-i", input_url(path),
-            "-map", "0:a:0",
+            "-map", "0:a:0", *(() if limit_s is None else ("-t", str(limit_s))),
             "-af", _TO_16_KHZ_MONO,
             "-f", "f32le", "-c:a", "pcm_f32le", "-",
         ],
@@ -58,12 +61,24 @@ def save_wav(path: Path | str, samples: NDArray[np.floating]) -> None:
 
     `load_audio` gives them back within half a 16-bit step. ValueError for another shape or NaN.
     """
-    samples = np.asarray(samples)
-    if samples.ndim != 1 or not np.isfinite(samples).all():
+    with atomic_file(path) as partial:
+        write_wav(partial, np.asarray(samples))
+
+
+def write_wav(path: Path, samples: NDArray[np.floating], silence: int = 0) -> None:
+    """`save_wav` to a file that may be seen unfinished, with `silence` samples after the others."""
+    if samples.ndim != 1 or not all(np.isfinite(part).all() for part in _blocks(samples)):
         raise ValueError(f"samples must be finite numbers of shape (T,); got shape {samples.shape}")
-    levels = np.clip(np.rint(samples * 32768.0), -32768, 32767).astype("<i2")
-    with atomic_file(path) as partial, wave.open(str(partial), "wb") as file:
+    with wave.open(str(path), "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
         file.setframerate(SAMPLE_RATE)
-        file.writeframes(levels.tobytes())
+        for part in _blocks(samples):
+            file.writeframes(np.clip(np.rint(part * 32768.0), -32768, 32767).astype("<i2").tobytes())
+        file.writeframes(bytes(2 * silence))
+
+
+def _blocks(samples: NDArray[np.floating]) -> Iterator[NDArray[np.floating]]:
+    """The samples a minute at a time, so that no copy of a long sound is made."""
+    for start in range(0, len(samples), 60 * SAMPLE_RATE):
+        yield samples[start : start + 60 * SAMPLE_RATE]

@@ -30,6 +30,7 @@ from blending import (
 from blending.types import Frame
 from clips.arrange import join_mismatches, speech_edit_list
 from clips.audio import SAMPLE_RATE, load_audio
+from clips.best_clips import best_clips
 from clips.describe import render_notes
 from clips.dissolve import mix, mixed_result, mixed_shot
 from clips.edit_files import check_edits
@@ -38,18 +39,18 @@ from clips.edit_settings import EditSettings
 from clips.errors import ClipError
 from clips.joins import ClipPoses, PoseMismatch
 from clips.landmarks import ClipLandmarks
-from clips.library import ClipLibrary, CoreClip, default_workspace
+from clips.library import ClipLibrary, CoreClip, default_workspace, file_sha256
 from clips.own_video import open_own_video, own_video_notes
 from clips.parsing_masks import ParsingMasks, find_parsing
-from clips.best_clips import best_clips
+from clips.quality import STANDARD
 from clips.seam_floor import measure_floor
 from clips.thumbnails import clip_thumbnails
 from clips.timeline import frame_count
 from clips.video import ClipFrames
 
 if TYPE_CHECKING:
-    from clips.render import RenderReport
-    from models.lip_sync import LipSyncModel
+    from clips.render import Progress, RenderReport
+    from models.lip_sync import Features, LipSyncModel
 
 AUTOMATIC = "core clips"
 """Name of the base that chooses among all fitting clips by speech and silence."""
@@ -95,15 +96,18 @@ class Performance:
     """A sound laid over clips: everything a frame depends on but the settings.
 
     wav: float32 (samples,) mono 16 kHz. features: (rows, D) of the model. notes: what a person
-    should know about the choice of clips, in words.
+    should know about the choice of clips, in words. sound_file, sound_sha256: name and hash of the file the sound came
+    in, None for samples.
     """
 
     wav: NDArray[np.float32]
-    features: NDArray[np.float32]
+    features: Features
     edits: EditList
     base: str
     notes: tuple[str, ...] = ()
     key: object = field(default_factory=object)
+    sound_file: str | None = None
+    sound_sha256: str | None = None
 
     @property
     def frames(self) -> int:
@@ -203,12 +207,13 @@ class CoreClipsProcessor:
         samples of another shape or NaN.
         """
         path = Path(audio) if isinstance(audio, str | Path) else None
-        wav = load_audio(path) if path is not None else np.asarray(audio, np.float32)
+        wav = load_audio(path, MAX_SOUND_S + 1) if path is not None else np.asarray(audio, np.float32)
         if wav.ndim != 1 or len(wav) == 0 or not np.isfinite(wav).all():
             raise ValueError(f"audio must be finite samples of shape (T,), T > 0; got shape {wav.shape}")
         if len(wav) > MAX_SOUND_S * SAMPLE_RATE:
-            minutes = len(wav) / SAMPLE_RATE / 60
-            raise ClipError(f"the sound lasts {minutes:.0f} minutes; at most {MAX_SOUND_S // 60} can be rendered")
+            raise ClipError(
+                f"the sound lasts more than {MAX_SOUND_S // 60} minutes; at most that much can be rendered: cut it up"
+            )
         if isinstance(base, Path):
             base = self.add_own_video(base, progress=progress)
         if edits is None:
@@ -217,7 +222,10 @@ class CoreClipsProcessor:
             notes = self.notes_on(edits, len(wav))
         features = self.model.features(wav, path)
         notes += render_notes([*self.clips.values(), *self._own.values()], edits)
-        return Performance(wav, features, edits, base, notes)
+        return Performance(
+            wav, features, edits, base, notes,
+            sound_file=path.name if path else None, sound_sha256=file_sha256(path) if path else None,
+        )  # fmt: skip
 
     def add_own_video(self, path: Path, *, progress: Callable[[int, int], None] | None = None) -> str:
         """Make a person's own video usable as a base; returns the name by which this processor's `prepare` knows it:
@@ -316,6 +324,10 @@ class CoreClipsProcessor:
         # A clip that cannot be read is told by whoever shows its frames; here it only has no floor.
         with suppress(ClipError):
             self.floor_of(name)
+
+    def known_clips(self) -> list[str]:
+        """Names that `prepare` takes as a base, but for the automatic choice: the model's clips, then videos added."""
+        return [*self.clips, *self._own]
 
     def clip(self, name: str) -> CoreClip:
         if name in self._own:
@@ -463,23 +475,28 @@ class CoreClipsProcessor:
         audio: Path | str | NDArray[np.float32] | Performance,
         output: Path | str,
         settings: BlendSettings | None = None,
-        progress: Callable[[int, int], None] | None = None,
+        progress: Callable[[Progress], None] | None = None,
         *,
+        quality: str = STANDARD,
         base: str | Path = AUTOMATIC,
         edits: EditList | None = None,
         unblended: Path | str | None = None,
         cancel: threading.Event | None = None,
     ) -> RenderReport:
         """Render the whole sound to an mp4 with sound, encoded once; see `clips.render.render`."""
+        from clips.pipeline import cancellable, stop_when
         from clips.render import check_outputs, render
 
         sources = [Path(audio)] if isinstance(audio, str | Path) else []
         sources += [base] if isinstance(base, Path) else []
         check_outputs(Path(output), Path(unblended) if unblended else None, keep=sources)
-        performance = audio if isinstance(audio, Performance) else self.prepare(audio, base, edits=edits)
+        if isinstance(audio, Performance):
+            performance = audio
+        else:
+            performance = cancellable(lambda: self.prepare(audio, base, edits=edits), stop_when(cancel))
         return render(
-            self, performance, Path(output), settings or self.settings,
-            progress=progress, unblended=Path(unblended) if unblended else None, cancel=cancel,
+            self, performance, Path(output), settings or self.settings, quality=quality, progress=progress,
+            unblended=Path(unblended) if unblended else None, cancel=cancel,
         )  # fmt: skip
 
 

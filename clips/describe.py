@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
+import sys
 from collections.abc import Sequence
 
 from clips.edit_list import EditList
 from clips.errors import ClipError
 from clips.frame_folders import read_frame_folder
-from clips.library import ClipLibrary, CoreClip
+from clips.library import ClipLibrary, CoreClip, default_workspace, workspace_folder
 from clips.lms import LMS_DETECTOR, read_lms_folder
 from clips.name_durations import name_note
 from clips.timeline import FPS, spans
@@ -104,3 +106,31 @@ def describe_model(library: ClipLibrary, model: str) -> list[str]:
     without clips."""
     lines = [line for clip in library.clips(model) for line in describe_clip(clip)]
     return [*lines, *(f"note: {stray}" for stray in library.strays(model))]
+
+
+def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """The command `describe` with its flags."""
+    parser = commands.add_parser("describe", help="say of each clip what it is, whether it is ready and what is odd")
+    parser.add_argument("--model", help="only this model (default: all)")
+    parser.add_argument(
+        "--workspace",
+        type=workspace_folder,
+        default=default_workspace(),
+        help="a SyncTalk_2D folder (default: SEAMLINE_WORKSPACE or ./workspace)",
+    )
+    parser.set_defaults(run=describe_command)
+
+
+def describe_command(args: argparse.Namespace) -> int:
+    """Print the clips of one model or of all; a model that cannot be described does not stop the others."""
+    library = ClipLibrary(args.workspace)
+    failed = 0
+    for model in [args.model] if args.model else library.models():
+        try:
+            lines = describe_model(library, model)
+        except ClipError as error:
+            print(f"error: {error}", file=sys.stderr)
+            failed = 2
+        else:
+            print("\n  ".join([model, *lines]))
+    return failed

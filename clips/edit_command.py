@@ -30,19 +30,20 @@ def add_editing_flags(parser: argparse.ArgumentParser) -> None:
         unit = f" {control.unit}" if control.unit else ""
         parser.add_argument(
             "--" + control.name.replace("_", "-"),
-            default=control.default,
             type=str if control.kind == "choice" else float,
             metavar="NAME" if control.kind == "choice" else "N",
             help=f"{control.help} {control.expected()} (default {control.default}{unit})".replace("%", "%%"),
         )
 
 
-def editing_from(args: argparse.Namespace) -> EditSettings:
-    """The settings that the flags say. ValueError names the one that does not fit."""
-    return EditSettings.parse({control.name: getattr(args, control.name) for control in EditSettings.controls()})
+def editing_from(args: argparse.Namespace, otherwise: EditSettings | None = None) -> EditSettings:
+    """The settings that the flags say, over others or the defaults. ValueError names the one that does not fit."""
+    said = {control.name: getattr(args, control.name) for control in EditSettings.controls()}
+    given = {name: value for name, value in said.items() if value is not None}
+    return EditSettings.parse((otherwise or EditSettings()).model_dump() | given)
 
 
-def add_edit_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """The command `edit` with its flags."""
     edit = commands.add_parser("edit", help="find speech in a sound and choose clips for it, without rendering")
     edit.add_argument("--model", default="LS1", help="name of the model (default LS1)")
@@ -58,13 +59,15 @@ def add_edit_command(commands: argparse._SubParsersAction[argparse.ArgumentParse
         help="a SyncTalk_2D folder (default: SEAMLINE_WORKSPACE or ./workspace)",
     )
     add_editing_flags(edit)
+    edit.set_defaults(run=edit_command)
 
 
-def edit_command(args: argparse.Namespace, editing: EditSettings) -> int:
+def edit_command(args: argparse.Namespace) -> int:
     """Make or read the list and write what was asked for; the list itself to stdout where nothing was."""
     for path, suffix in ((args.output, ".json"), (args.timeline, ".png"), (args.edl, ".edl")):
         if path is not None and path.suffix.lower() != suffix:
             raise ClipError(f"expected a name that ends in {suffix}; got {path.name!r}")
+    editing = editing_from(args)
     wav = load_audio(args.audio)
     given = load_edits(args.edits) if args.edits else None
     processor = CoreClipsProcessor(args.model, workspace=args.workspace, editing=editing)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -16,6 +15,7 @@ from types import TracebackType
 import imageio_ffmpeg
 
 from clips.errors import ClipError
+from clips.scratch import Scratch
 
 READ_LOCAL_FILES_ONLY = ("-protocol_whitelist", "file,pipe")
 """Input option: an uploaded playlist must not make ffmpeg open addresses."""
@@ -34,6 +34,13 @@ def ffmpeg_exe() -> str:
             "expected the ffmpeg that imageio-ffmpeg brings; found none; install it again with "
             "`pip install --force-reinstall imageio-ffmpeg`"
         ) from error
+
+
+@lru_cache(maxsize=1)
+def ffmpeg_version() -> str:
+    """Version of the bundled ffmpeg, as it says itself."""
+    said = subprocess.run([ffmpeg_exe(), "-version"], capture_output=True, text=True, errors="replace").stdout
+    return (said.split("version ", 1)[-1].split() or ["unknown"])[0]
 
 
 def check_source(path: Path | str, what: str) -> Path:
@@ -94,6 +101,8 @@ class FfmpegProcess:
             stdin=subprocess.PIPE if write else subprocess.DEVNULL,
             stdout=subprocess.DEVNULL if write else subprocess.PIPE,
             stderr=self._said,
+            # A group of its own: Ctrl-C is ours to answer. It ends with us all the same, as its pipe does.
+            process_group=0 if os.name == "posix" else None,
         )
 
     def tail(self) -> str:
@@ -122,23 +131,46 @@ class FfmpegProcess:
 
 
 @contextmanager
-def atomic_file(path: Path | str) -> Iterator[Path]:
-    """Yields a hidden name beside `path` to write to; it becomes `path` on success and is removed on any error.
+def scratch_in(folder: Path, suffix: str) -> Iterator[Scratch]:
+    """A scratch file in `folder`, which is made when missing. ClipError when either cannot be made."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ClipError(f"cannot make the folder {folder} ({error.strerror}); choose another place") from error
+    try:
+        scratch = Scratch(folder, suffix)
+    except OSError as error:
+        raise ClipError(
+            f"cannot write into the folder {folder} ({error.strerror}); free some space or choose another place"
+        ) from error
+    with scratch:
+        yield scratch
 
-    The folder is made when missing. ClipError when it cannot be.
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """What goes wrong with the disk while something is written for `path` is a ClipError."""
+    try:
+        yield
+    except OSError as error:
+        raise ClipError(f"cannot write {path} ({error.strerror}); free some space or choose another place") from error
+
+
+@contextmanager
+def atomic_file(path: Path | str) -> Iterator[Path]:
+    """Yields a hidden file beside `path` to write to; it becomes `path` on success and is removed on any error.
+
+    The folder is made when missing. ClipError when something cannot be written. Of two that write to one path at
+    once, both come out whole, and the last to finish stays.
     """
     path = Path(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ClipError(f"cannot make the folder {path.parent} ({error.strerror}); choose another place") from error
-    partial = path.with_name(f".{path.stem}.{secrets.token_hex(4)}.part{path.suffix}")
-    try:
-        yield partial
-        os.replace(partial, path)
-    except OSError as error:
-        if error.errno not in _CANNOT_WRITE and error.filename not in (str(partial), partial):
-            raise  # of another file: what is done inside is the caller's
-        raise ClipError(f"cannot write {path} ({error.strerror}); free some space or choose another place") from error
-    finally:
-        partial.unlink(missing_ok=True)
+    with scratch_in(path.parent, path.suffix) as scratch:
+        try:
+            yield scratch.path
+            scratch.become(path)
+        except OSError as error:
+            if error.errno not in _CANNOT_WRITE and error.filename not in (str(scratch.path), scratch.path):
+                raise  # of another file: what is done inside is the caller's
+            raise ClipError(
+                f"cannot write {path} ({error.strerror}); free some space or choose another place"
+            ) from error

@@ -90,8 +90,7 @@ class CoreClip:
         """
         if is_frame_folder(self.path):
             return _folder_sha256(self.path, folder_signature(self.path))
-        stat = check_source(self.path, "video").stat()
-        return _sha256(self.path, stat.st_size, stat.st_mtime_ns)
+        return file_sha256(check_source(self.path, "video"))
 
     def frames(self, *, cache_bytes: int = CACHE_BYTES) -> ClipFrames:
         """Random access to the frames at 25 fps."""
@@ -139,6 +138,12 @@ class CoreClip:
 def at_timeline_rate(info: VideoInfo) -> VideoInfo:
     """The same video described as it is read at 25 fps."""
     return info if info.fps == FPS and info.regular else info.at(FPS)
+
+
+def file_sha256(path: Path) -> str:
+    """Of a file's content, hexadecimal; remembered until its size or time of change differs."""
+    stat = path.stat()
+    return _sha256(path, stat.st_size, stat.st_mtime_ns)
 
 
 @lru_cache(maxsize=256)

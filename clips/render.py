@@ -1,10 +1,9 @@
-"""Cuts to frames to mp4, streaming: network and blend run beside each other, memory stays constant."""
+"""Cuts to frames to mp4, streaming: decoder and network, blend, and one encoder beside each other; memory stays
+constant."""
 
 from __future__ import annotations
 
-import json
 import os
-import queue
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -13,20 +12,35 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from blending import BlendSettings, seam_score
+from blending import BlendResult, BlendSettings, seam_score
 from clips.errors import ClipError
+from clips.pipeline import RenderCancelled, Stages, cancellable, stop_when
+from clips.quality import STANDARD, quality_named
+from clips.recipe import AI_GENERATED, SEAM_PLACEHOLDER, Seam, recipe_of, recipe_tags, seam_text
+from clips.scratch import sweep
 from clips.video import VideoWriter
 
 if TYPE_CHECKING:
     from clips.core_clips_processor import CoreClipsProcessor, Performance, Shot
 
-QUEUE_FRAMES = 4
+__all__ = ["Progress", "RenderCancelled", "RenderReport", "check_outputs", "render"]
+
 SCORE_EVERY = 5
 """The seam score is measured on every fifth driven frame."""
 
 
-class RenderCancelled(Exception):
-    """The render was stopped on request; nothing is left under the output's name."""
+@dataclass(frozen=True)
+class Progress:
+    """Where a render stands: frames done of total, seconds since it began, rate since its first frame."""
+
+    done: int
+    total: int
+    seconds: float
+    frames_per_second: float = 0.0
+
+    @property
+    def seconds_left(self) -> float:
+        return (self.total - self.done) / max(self.frames_per_second, 1e-9)
 
 
 @dataclass(frozen=True)
@@ -34,7 +48,7 @@ class RenderReport:
     """What a render made.
 
     seam_mean, seam_worst: seam score over every fifth driven frame, None where nothing was driven;
-    worst_frame: where. blended_frames: how many of the frames the network drew.
+    worst_frame: where. blended_frames: how many of the frames the network drew. first_frame_s: seconds to the first.
     """
 
     path: Path
@@ -45,6 +59,7 @@ class RenderReport:
     seam_worst: float | None
     worst_frame: int | None
     notes: tuple[str, ...]
+    first_frame_s: float = 0.0
 
     @property
     def frames_per_second(self) -> float:
@@ -57,31 +72,45 @@ def render(
     output: Path,
     settings: BlendSettings,
     *,
-    progress: Callable[[int, int], None] | None = None,
+    quality: str = STANDARD,
+    progress: Callable[[Progress], None] | None = None,
     unblended: Path | None = None,
     cancel: threading.Event | None = None,
 ) -> RenderReport:
-    """Encode every frame of the performance once, with its sound; optionally the unblended video too.
+    """Encode every frame of the performance once, with its sound and its recipe; optionally the unblended video too.
 
-    progress(done, total) is called after each frame. When `cancel` is set, RenderCancelled follows
-    within a frame. On any error nothing appears under `output`. Two outputs of one name and outputs
-    without .mp4 are a ClipError.
+    progress is called after each frame. When `cancel` is set, RenderCancelled follows within a second. On any error
+    nothing appears under `output`. Of two renders to one output at once both come out whole, and the last to finish
+    stays. Scratch files of ended processes in the output's folder are removed first. ClipError: two outputs of one
+    name, outputs without .mp4, an unknown quality, a disk that is full.
     """
+    encoding = quality_named(quality)
     check_outputs(output, unblended)
-    started = time.monotonic()
+    for folder in {path.parent for path in (output, unblended) if path is not None}:
+        sweep(folder)
+    started, first_at, blended_frames = time.monotonic(), 0.0, 0
     scores: list[tuple[float, int]] = []
-    blended_frames = 0
-    height, width = processor.shot(performance, 0).plate.shape[:2]
+    check = stop_when(cancel)
+    recipe = cancellable(lambda: recipe_of(processor, performance, settings, quality), check)
+    width, height = processor.frames_of(performance.edits.at(0).clip).info.size_wh
     with ExitStack() as stack:
-        metadata = _metadata(processor, performance, settings)
-        writer = stack.enter_context(VideoWriter(output, width, height, sound=performance.wav, metadata=metadata))
-        plain = None
-        if unblended is not None:
-            plain = stack.enter_context(VideoWriter(unblended, width, height, sound=performance.wav))
-        for index, shot in enumerate(_shots_ahead(processor, performance, stack)):
-            if cancel is not None and cancel.is_set():
-                raise RenderCancelled(f"stopped at frame {index} of {performance.frames}")
-            result = processor.blend_shot(shot, settings)
+
+        def opened(path: Path, tags: dict[str, str]) -> VideoWriter:
+            return stack.enter_context(
+                VideoWriter(
+                    path, width, height, sound=performance.wav, crf=encoding.crf, preset=encoding.preset,
+                    metadata=tags, check=check,
+                )
+            )  # fmt: skip
+
+        # The blended one is opened first and so finished last: it is there only when all went well.
+        writer = opened(output, recipe_tags(recipe))
+        plain = None if unblended is None else opened(unblended, {"comment": AI_GENERATED})
+        stages = stack.enter_context(Stages(check))
+        shots = stages.ahead((processor.shot(performance, index) for index in range(performance.frames)), "shots")
+        for index, (shot, result) in enumerate(stages.ahead(_blended(processor, shots, settings), "blend")):
+            check()
+            first_at = first_at or time.monotonic()
             writer.write(result.frame)
             if plain is not None:
                 plain.write(shot.unblended)
@@ -91,13 +120,25 @@ def render(
                     scores.append((seam.score, index))
                 blended_frames += 1
             if progress is not None:
-                progress(index + 1, performance.frames)
-    worst = max(scores, default=None)
+                now = time.monotonic()
+                progress(Progress(index + 1, performance.frames, now - started, index / max(now - first_at, 1e-9)))
+        mean = sum(score for score, _ in scores) / len(scores) if scores else None
+        worst, worst_frame = max(scores, default=(None, None))
+        writer.fill(SEAM_PLACEHOLDER, seam_text(Seam(mean=mean, worst=worst, worst_frame=worst_frame)))
     return RenderReport(
-        output, performance.frames, blended_frames, time.monotonic() - started,
-        sum(score for score, _ in scores) / len(scores) if scores else None,
-        worst[0] if worst else None, worst[1] if worst else None, performance.notes,
+        output, performance.frames, blended_frames, time.monotonic() - started, mean, worst, worst_frame,
+        performance.notes, first_at - started,
     )  # fmt: skip
+
+
+def _blended(
+    processor: CoreClipsProcessor, shots: Iterator[Shot], settings: BlendSettings
+) -> Iterator[tuple[Shot, BlendResult]]:
+    """Each shot with its blend, the frame composed."""
+    for shot in shots:
+        result = processor.blend_shot(shot, settings)
+        _ = result.frame
+        yield shot, result
 
 
 def check_outputs(output: Path, unblended: Path | None, *, keep: Sequence[Path] = ()) -> None:
@@ -105,6 +146,8 @@ def check_outputs(output: Path, unblended: Path | None, *, keep: Sequence[Path] 
     for path in (output, unblended):
         if path is None:
             continue
+        if "\0" in str(path):
+            raise ClipError(f"the output's name must not hold a NUL character; got {path.name!r}")
         if path.suffix.lower() != ".mp4":
             raise ClipError(f"the output must be named .mp4; got {path.name!r}")
         if not path.parent.is_dir():
@@ -113,52 +156,9 @@ def check_outputs(output: Path, unblended: Path | None, *, keep: Sequence[Path] 
             raise ClipError(f"nothing may be written into the output's folder {path.parent}; choose another one")
         if path.is_dir():
             raise ClipError(f"the output {path} is a folder; give a file name ending in .mp4")
+        if len(os.fsencode(path.name)) > 255:
+            raise ClipError(f"the output's name must have at most 255 bytes; got {len(os.fsencode(path.name))}")
         if path.resolve() in [one.resolve() for one in keep]:
             raise ClipError(f"the output would overwrite {path.name}, which is rendered from; give another name")
     if unblended is not None and output.resolve() == unblended.resolve():
         raise ClipError("the blended and the unblended video need two names; got one for both")
-
-
-def _metadata(processor: CoreClipsProcessor, performance: Performance, settings: BlendSettings) -> dict[str, str]:
-    recipe = {
-        "model": processor.model_name,
-        "base": performance.base,
-        "settings": settings.model_dump(),
-    }
-    return {"comment": "AI-generated", "seamline": json.dumps(recipe)}
-
-
-def _shots_ahead(processor: CoreClipsProcessor, performance: Performance, stack: ExitStack) -> Iterator[Shot]:
-    """Shots in order, made by a thread of their own that stays at most QUEUE_FRAMES ahead."""
-    ready: queue.Queue[Shot | BaseException | None] = queue.Queue(QUEUE_FRAMES)
-    stop = threading.Event()
-
-    def put(item: Shot | BaseException | None) -> None:
-        while not stop.is_set():
-            try:
-                return ready.put(item, timeout=0.1)
-            except queue.Full:
-                continue
-
-    def work() -> None:
-        try:
-            for index in range(performance.frames):
-                if stop.is_set():
-                    return
-                put(processor.shot(performance, index))
-            put(None)
-        except BaseException as e:
-            put(e)
-
-    worker = threading.Thread(target=work, name="shots", daemon=True)
-
-    def end() -> None:
-        stop.set()
-        worker.join()
-
-    stack.callback(end)
-    worker.start()
-    while (item := ready.get()) is not None:
-        if isinstance(item, BaseException):
-            raise item
-        yield item

@@ -11,10 +11,9 @@ from __future__ import annotations
 
 import re
 import subprocess
-import tempfile
 import threading
 from collections import OrderedDict
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -28,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blending.types import Frame, check_frame
-from clips.audio import SAMPLE_RATE, save_wav
+from clips.audio import SAMPLE_RATE, write_wav
 from clips.damage import DECODE_ALIKE, damage_note, find_damage, is_damage
 from clips.errors import ClipError
 from clips.ffmpeg import (
@@ -39,12 +38,22 @@ from clips.ffmpeg import (
     error_tail,
     ffmpeg_exe,
     input_url,
+    scratch_in,
+    writing,
 )
 from clips.frame_folders import folder_signature, is_frame_folder, read_frame_folder, read_picture
+from clips.metadata import escape_metadata, replace_in_header
 from clips.timeline import COMMON_RATES, FPS, frame_count
 
 CACHE_BYTES = 192 * 2**20
 """What a ClipFrames keeps decoded by default: 163 frames of 640 x 640 px."""
+
+ENCODER_THREADS = 3
+"""x264's: what it takes on two cores. Fixed, since its file depends on the number: the same frames give the same file
+on every machine."""
+
+LOOK_EVERY_S = 0.05
+"""How often is looked whether ffmpeg has ended, and whether somebody wants it stopped."""
 
 # Containers whose index makes ffmpeg's seek frame-exact; others are read from the start.
 _SEEKABLE = {"mov", "matroska"}
@@ -258,7 +267,8 @@ def _decode_from(info: VideoInfo, start: int, count: int, size_wh: tuple[int, in
     that small, each pixel the mean of what it covers."""
     if info.pictures:
         for picture in map(read_picture, info.pictures[start : start + count]):
-            yield picture if size_wh is None else cv2.resize(picture, size_wh, interpolation=cv2.INTER_AREA)
+            small = picture if size_wh is None else cv2.resize(picture, size_wh, interpolation=cv2.INTER_AREA)
+            yield np.asarray(small, np.uint8)
         return
     matrix = info.colour_matrix or ("smpte170m" if info.height < 720 else "bt709")
     width, height = size_wh or info.size_wh
@@ -444,7 +454,9 @@ class VideoWriter:
     browser would shift saturated colours by converting other primaries). A width or height that is
     odd is padded by one column or row with its last pixels, as yuv420p needs even sizes.
     sound: float32 (T,) mono 16 kHz, padded with silence to the frames it stands for, or a file
-    whose first sound track is taken as it is. metadata: keys and values kept in the file.
+    whose first sound track is taken as it is. crf 0 is lossless: the file gives back `bgr_to_i420` of each frame.
+    metadata: values of standard MP4 tags by ffmpeg's names ("comment", "synopsis", ..), of any length. check: called
+    while ffmpeg finishes the file; what it raises stops that.
 
     Use as a context manager. The file appears under its name only when it is complete; on any
     error ffmpeg is killed and nothing is left. ClipError: ffmpeg fails, disk full, no frame written.
@@ -461,7 +473,8 @@ class VideoWriter:
         crf: int = 16,
         preset: str = "veryfast",
         gop: int = 12,
-        metadata: dict[str, str] | None = None,
+        metadata: Mapping[str, str] | None = None,
+        check: Callable[[], None] | None = None,
     ) -> None:
         if width < 1 or height < 1:
             raise ValueError(f"width and height must be at least 1 px; got {width} x {height}")
@@ -472,24 +485,30 @@ class VideoWriter:
         self._size_wh = (width, height)
         self._fps = Fraction(fps)
         self._sound = sound
+        self._metadata = dict(metadata or {})
+        self._check = check
         self._encode = [
             "-c:v", "libx264", "-preset", preset, "-crf", str(crf), "-g", str(gop), "-pix_fmt", "yuv420p",
-            "-colorspace", "smpte170m", "-color_primaries", "bt709", "-color_trc", "bt709", "-color_range", "tv",
-            *(item for key, value in (metadata or {}).items() for item in ("-metadata", f"{key}={value}")),
-            "-movflags", "+faststart+use_metadata_tags", "-f", "mp4",
+            "-threads", str(ENCODER_THREADS),
+            "-movflags", "+faststart", "-f", "mp4", "-y",
         ]  # fmt: skip
         self._open = ExitStack()
         self._ffmpeg: FfmpegProcess | None = None
+        self._partial: Path | None = None
+        self._late: tuple[bytes, bytes] | None = None
 
     def __enter__(self) -> VideoWriter:
         with ExitStack() as stack:
-            partial = stack.enter_context(atomic_file(self.path))
-            sound = self._sound_arguments(stack)
+            self._partial = stack.enter_context(atomic_file(self.path))
+            inputs, mapping = self._inputs(stack)
             width, height = (size + size % 2 for size in self._size_wh)
             self._ffmpeg = FfmpegProcess(
                 [
-                    "-f", "rawvideo", "-pix_fmt", "yuv420p", "-video_size", f"{width}x{height}",
-                    "-framerate", str(self._fps), "-i", "-", *sound, *self._encode, str(partial.absolute()),
+                    # Of the input: as options of the output, primaries and transfer are not written (ffmpeg 9).
+                    "-colorspace", "smpte170m", "-color_primaries", "bt709", "-color_trc", "bt709",
+                    "-color_range", "tv", "-f", "rawvideo", "-pix_fmt", "yuv420p", "-video_size", f"{width}x{height}",
+                    "-framerate", str(self._fps), "-i", "-", *inputs, "-map", "0:v", *mapping, *self._encode,
+                    str(self._partial.absolute()),
                 ],
                 write=True,
             )  # fmt: skip
@@ -497,22 +516,34 @@ class VideoWriter:
             self._open = stack.pop_all()
         return self
 
-    def _sound_arguments(self, stack: ExitStack) -> list[str]:
-        """Second input, its mapping and its codec; samples go to ffmpeg through a temporary wav file."""
-        if self._sound is None:
-            return []
-        if isinstance(self._sound, np.ndarray):
-            covered = -(-frame_count(len(self._sound), SAMPLE_RATE, self._fps) * SAMPLE_RATE // self._fps)
-            samples = np.pad(self._sound, (0, max(0, int(covered) - len(self._sound))))
-            source = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "sound.wav"
-            save_wav(source, samples)
-        else:
-            source = check_source(self._sound, "sound")
-        # 48 kHz: what every player takes; a 16 kHz AAC track also caps the bit rate below what speech needs.
-        return [
-            *READ_LOCAL_FILES_ONLY, "-i", input_url(source), "-map", "0:v", "-map", "1:a:0",
-            "-c:a", "aac", "-b:a", "160k", "-ar", "48000",
-        ]  # fmt: skip
+    def _inputs(self, stack: ExitStack) -> tuple[list[str], list[str]]:
+        """Sound and metadata as further inputs of ffmpeg, and what is done with them. Both go through scratch files:
+        a command line is limited to 32 768 characters on Windows and 131 072 per argument elsewhere."""
+        inputs: list[str] = []
+        mapping: list[str] = []
+        if self._sound is not None:
+            source = self._sound_file(stack, self._sound)
+            inputs += [*READ_LOCAL_FILES_ONLY, "-i", input_url(source)]
+            # 48 kHz: what every player takes; a 16 kHz AAC track also caps the bit rate below what speech needs.
+            mapping += ["-map", "1:a:0", "-c:a", "aac", "-b:a", "160k", "-ar", "48000"]
+        if self._metadata:
+            tags = stack.enter_context(scratch_in(self.path.parent, ".txt")).path
+            text = "".join(f"{key}={escape_metadata(value)}\n" for key, value in self._metadata.items())
+            with writing(self.path):
+                tags.write_text(f";FFMETADATA1\n{text}", encoding="utf-8")
+            mapping += ["-map_metadata", str(1 + (self._sound is not None))]
+            inputs += ["-f", "ffmetadata", "-i", input_url(tags)]
+        return inputs, mapping
+
+    def _sound_file(self, stack: ExitStack, sound: Path | str | NDArray[np.float32]) -> Path:
+        """The sound as a file; samples are written to a scratch file, with silence up to the end of their frames."""
+        if not isinstance(sound, np.ndarray):
+            return check_source(sound, "sound")
+        covered = -(-frame_count(len(sound), SAMPLE_RATE, self._fps) * SAMPLE_RATE // self._fps)
+        source = stack.enter_context(scratch_in(self.path.parent, ".wav")).path
+        with writing(self.path):
+            write_wav(source, sound, max(0, int(covered) - len(sound)))
+        return source
 
     def write(self, frame: Frame) -> None:
         """Append one frame, uint8 (height, width, 3) BGR. ClipError when ffmpeg has given up."""
@@ -533,6 +564,13 @@ class VideoWriter:
         except OSError as error:
             raise self._failure() from error
         self.frames_written += 1
+
+    def fill(self, placeholder: str, value: str) -> None:
+        """Have `value` stand where `placeholder`, which occurs once, stands in the metadata: for what is known only
+        when the last frame is written. ASCII, of one length; else ValueError."""
+        if len(placeholder.encode("ascii")) != len(value.encode("ascii")):
+            raise ValueError(f"value must be as long as the placeholder, {len(placeholder)}; got {len(value)}")
+        self._late = (placeholder.encode(), value.encode())
 
     def _failure(self) -> ClipError:
         assert self._ffmpeg is not None
@@ -565,8 +603,17 @@ class VideoWriter:
             ffmpeg.process.stdin.close()
         except OSError as error:
             raise self._failure() from error
-        if ffmpeg.process.wait() != 0:
+        while True:
+            with suppress(subprocess.TimeoutExpired):
+                ended = ffmpeg.process.wait(timeout=LOOK_EVERY_S)
+                break
+            if self._check is not None:
+                self._check()
+        if ended != 0:
             raise self._failure()
+        if self._late is not None:
+            assert self._partial is not None
+            replace_in_header(self._partial, *self._late)
 
     def _close(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -7,6 +7,8 @@ The constants are those of the public SyncTalk_2D format, which took them from W
 from __future__ import annotations
 
 import tempfile
+import threading
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 
@@ -14,7 +16,7 @@ import librosa
 import numpy as np
 import torch
 from librosa.filters import mel as mel_filters
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 from scipy.signal import lfilter
 from torch import Tensor, nn
 
@@ -37,6 +39,11 @@ BLOCK_COLUMNS = 4096
 """Columns of the spectrogram made at once: 51 s."""
 ROWS_IN_MEMORY_BYTES = 64 << 20
 """Feature rows of more than this (22 minutes of sound) lie in a temporary file."""
+
+LAZY_WINDOWS = 16
+"""Windows that SoundFeatures encodes together: a sixth of a second of CPU time for LS1."""
+LAZY_BLOCKS_KEPT = 64
+"""41 s of sound, 2 MB: what a page's frames around each other look at."""
 
 
 @lru_cache(maxsize=1)
@@ -204,12 +211,23 @@ def _encode(
     def vectors() -> Iterator[NDArray[np.float32]]:
         for first in range(0, count, batch):
             starts = [window_start(i, columns) for i in range(first, min(first + batch, count))]
-            part = piece(starts[0], min(starts[-1] + WINDOW_COLUMNS, columns))
-            windows = np.stack([_window_at(part, start - starts[0]) for start in starts])[:, None]
-            with torch.inference_mode():
-                yield encoder(torch.from_numpy(windows).to(device)).cpu().numpy()
+            yield _encode_windows(piece, starts, columns, encoder, device)
 
     return _collect(_ends_twice(vectors()), count + 2)
+
+
+def _encode_windows(
+    piece: Callable[[int, int], NDArray[np.float32]],
+    starts: Sequence[int],
+    columns: int,
+    encoder: AudioEncoder,
+    device: str | torch.device,
+) -> NDArray[np.float32]:
+    """Feature vectors of the mel windows that begin at those columns, ascending."""
+    part = piece(starts[0], min(starts[-1] + WINDOW_COLUMNS, columns))
+    windows = np.stack([_window_at(part, start - starts[0]) for start in starts])[:, None]
+    with torch.inference_mode():
+        return encoder(torch.from_numpy(windows).to(device)).cpu().numpy()
 
 
 def _ends_twice(blocks: Iterator[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
@@ -233,10 +251,62 @@ def _collect(blocks: Iterator[NDArray[np.float32]], count: int) -> NDArray[np.fl
         return np.memmap(file, np.float32, "r", shape=(count, FEATURE_WIDTHS["ave"]))
 
 
+class SoundFeatures:
+    """The rows of encode_sound, made where they are looked at: the first frame of an hour waits no longer than that
+    of a second, and memory stays constant. Rows, shape and length as of an array (rows, 512); np.asarray gives all.
+
+    A row's numbers do not depend on what was asked for before. Safe to use from several threads.
+    """
+
+    ndim = 2
+
+    def __init__(self, wav: NDArray[np.floating], encoder: AudioEncoder, *, device: str | torch.device = "cpu") -> None:
+        """wav: mono 16 kHz float (samples,), finite; else ValueError."""
+        self._wav = np.asarray(wav)
+        check_wav(self._wav)
+        if not np.isfinite(self._wav).all():
+            raise ValueError("wav must be finite; got NaN or infinity; export the sound again as 16-bit wav")
+        self._encoder, self._device = encoder, device
+        self._columns = column_count(len(self._wav))
+        self._windows = window_count(self._columns)
+        self.shape = (self._windows + 2, FEATURE_WIDTHS["ave"])
+        self._blocks: OrderedDict[int, NDArray[np.float32]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: NDArray[np.integer]) -> NDArray[np.float32]:
+        """Rows by their numbers, an array 0 .. len - 1."""
+        windows = np.clip(np.asarray(rows) - 1, 0, self._windows - 1)  # the first and the last stand twice
+        blocks, places = np.divmod(windows, LAZY_WINDOWS)
+        with self._lock:
+            made = {int(block): self._block(int(block)) for block in np.unique(blocks)}
+        return np.stack([made[int(block)][place] for block, place in zip(blocks, places, strict=True)])
+
+    def __array__(self, dtype: DTypeLike = None, copy: bool | None = None) -> NDArray[np.floating]:
+        return self[np.arange(len(self))].astype(dtype or np.float32)
+
+    def _block(self, number: int) -> NDArray[np.float32]:
+        if number not in self._blocks:
+            first = number * LAZY_WINDOWS
+            starts = [window_start(i, self._columns) for i in range(first, min(first + LAZY_WINDOWS, self._windows))]
+            self._blocks[number] = _encode_windows(
+                lambda start, stop: mel_columns(self._wav, start, stop), starts, self._columns, self._encoder,
+                self._device,
+            )  # fmt: skip
+            while len(self._blocks) > LAZY_BLOCKS_KEPT:
+                self._blocks.popitem(last=False)
+        self._blocks.move_to_end(number)
+        return self._blocks[number]
+
+
 PADDINGS = ("zeros", "edge")
 
 
-def feature_window(features: NDArray[np.float32], index: int, *, padding: str = "zeros") -> NDArray[np.float32]:
+def feature_window(
+    features: NDArray[np.float32] | SoundFeatures, index: int, *, padding: str = "zeros"
+) -> NDArray[np.float32]:
     """Rows index - 8 .. index + 7 of features (rows, D) as float32 (16, D).
 
     Rows outside are zeros ("zeros": as every SyncTalk_2D network is trained) or copies of the
@@ -246,7 +316,7 @@ def feature_window(features: NDArray[np.float32], index: int, *, padding: str = 
 
 
 def feature_context(
-    features: NDArray[np.float32], index: int, count: int, *, padding: str = "zeros"
+    features: NDArray[np.float32] | SoundFeatures, index: int, count: int, *, padding: str = "zeros"
 ) -> NDArray[np.float32]:
     """What feature_window looks at for the frames index .. index + count - 1: float32 (count + 15, D);
     the window of frame index + k is its rows k .. k + 15."""

@@ -14,15 +14,24 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from blending.types import CropBox
+from blending.types import CropBox, Frame
+from models.audio_features import AudioEncoder, encode_sound, feature_window
 from models.errors import ModelError
 from models.folding import fold_batch_norm
-from models.lip_sync import LipSyncModel
+from models.lip_sync import (
+    RIM_PX,
+    LipSyncModel,
+    crop_for_network,
+    find_model,
+    load_networks,
+    mask_lower_face,
+)
 from models.runtime import SOUND_BATCH, Runtime, leave_cores_free, make_runtime
 from models.unet import AUDIO_SHAPES, FULL_CHANNELS, HALF_CHANNELS, UNet
 
@@ -162,6 +171,38 @@ def _by_runtime(runtime: Runtime, picture: Pictures, windows: Pictures, *, keep:
         return np.concatenate([runtime.draw([kept if keep else runtime.encode_picture(picture)], [m]) for m in maps])
 
     return draw
+
+
+@dataclass(frozen=True)
+class EagerModel:
+    """A model as the public code runs it: PyTorch as it comes, one frame at a time, nothing kept."""
+
+    network: UNet
+    encoder: AudioEncoder
+
+    @classmethod
+    def load(cls, name: str, workspace: Path | None = None) -> EagerModel:
+        """ModelError for a model without an audio encoder of its own."""
+        network, encoder = load_networks(find_model(name, workspace))
+        if encoder is None:
+            raise ModelError(f"model {name} has no audio encoder; choose one of mode ave")
+        return cls(network, encoder)
+
+    def features(self, wav: NDArray[np.float32]) -> NDArray[np.float32]:
+        return encode_sound(wav, self.encoder)
+
+    def generate(self, plate: Frame, box: CropBox, features: NDArray[np.float32], index: int) -> Frame:
+        """As LipSyncModel.generate."""
+        crop = crop_for_network(plate, box, self.network.size)
+        inner = crop[RIM_PX:-RIM_PX, RIM_PX:-RIM_PX]
+        picture = np.concatenate([inner, inner], axis=2).astype(np.float32) / np.float32(255)
+        mask_lower_face(picture[:, :, 3:])
+        window = feature_window(features, index).reshape(1, *AUDIO_SHAPES[self.network.mode])
+        with torch.inference_mode():
+            image = torch.from_numpy(np.ascontiguousarray(picture[None].transpose(0, 3, 1, 2)))
+            drawn = self.network(image, torch.from_numpy(window))[0].permute(1, 2, 0).numpy()
+        crop[RIM_PX:-RIM_PX, RIM_PX:-RIM_PX] = np.clip(np.rint(drawn * 255), 0, 255).astype(np.uint8)
+        return crop
 
 
 def door_ms(network: UNet, *, threads: int, frames: int = 2 * SOUND_BATCH) -> tuple[float, float]:

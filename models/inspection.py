@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ import torch
 from blending.types import CropBox
 from models.audio_features import FEATURE_WIDTHS
 from models.errors import ModelError
-from models.lip_sync import BUNDLED, LipSyncModel, ModelFiles, load_networks
+from models.lip_sync import BUNDLED, LipSyncModel, ModelFiles, file_sha256, load_networks
 from models.runtime import RUNTIMES, SOUND_BATCH, pick_device
 from models.unet import AUDIO_SHAPES, FULL_CHANNELS, HALF_CHANNELS, UNet
 
@@ -59,12 +58,6 @@ def describe(files: ModelFiles) -> ModelInfo:
         steps if isinstance(steps, int) else None, files.checkpoint, files.encoder if encoder is not None else None,
         {path.name: file_sha256(path) for path in used},
     )  # fmt: skip
-
-
-def file_sha256(path: Path) -> str:
-    """Of a file's content, hexadecimal."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def verify(files: ModelFiles) -> Iterator[str]:

@@ -27,8 +27,8 @@ from models.audio_features import (
     SAMPLE_RATE,
     WINDOW_STEPS,
     AudioEncoder,
+    SoundFeatures,
     check_wav,
-    encode_sound,
     feature_context,
 )
 from models.cache import ByteCache
@@ -61,6 +61,10 @@ PICTURE_CACHE_BYTES = 1 << 29
 """Memory for encoded plate frames: 34 of the full network at 320 px (15.6 MB each), 205 of LS1."""
 SOUND_CACHE_BYTES = 32 << 20
 ROWS_AT_ONCE = 1024
+
+
+Features = NDArray[np.float32] | SoundFeatures
+"""Feature rows (rows, D) of a sound."""
 
 
 def crop_for_network(frame: Frame, box: CropBox, size: int, *, interpolation: int = cv2.INTER_CUBIC) -> Frame:
@@ -136,7 +140,8 @@ class LipSyncModel:
     """A lip-sync network with its audio front end.
 
     Attributes: name, mode, size (px of the network's picture), card (the model card's entries), runtime
-    (its name and `about` say what draws the pictures), pictures (the cache of encoded plate frames).
+    (its name and `about` say what draws the pictures), pictures (the cache of encoded plate frames), sha256 (of its
+    files, "unet" and "encoder"; {} where it was made of networks).
     """
 
     def __init__(
@@ -156,6 +161,7 @@ class LipSyncModel:
         self.padding, self.feature_fps = _padding(name, self.card), _feature_fps(name, self.card, self.mode)
         self.runtime, self._device = make_runtime(network, runtime, device, threads=threads)
         self._encoder = fold_batch_norm(encoder).to(self._device) if encoder is not None else None
+        self.sha256: dict[str, str] = {}
         self.pictures = ByteCache[Kept](cache_bytes)
         self._sounds = ByteCache[Kept](SOUND_CACHE_BYTES)
 
@@ -189,13 +195,16 @@ class LipSyncModel:
         threads: int | None = None,
     ) -> LipSyncModel:
         network, encoder = load_networks(files, mode=mode)
-        return cls(files.name, network, encoder, card=files.card, device=device, runtime=runtime, threads=threads)
+        model = cls(files.name, network, encoder, card=files.card, device=device, runtime=runtime, threads=threads)
+        used = {"unet": files.checkpoint} | ({"encoder": files.encoder} if encoder and files.encoder else {})
+        model.sha256 = {part: file_sha256(path) for part, path in used.items()}
+        return model
 
-    def features(self, wav: NDArray[np.float32], sound_path: Path | None = None) -> NDArray[np.float32]:
+    def features(self, wav: NDArray[np.float32], sound_path: Path | None = None) -> Features:
         """Audio features (rows, D) of a 16 kHz mono sound.
 
-        ave: computed. hubert and wenet: read from the files SyncTalk_2D keeps beside the sound, since
-        their extractors are not part of this tool. Memory stays constant: rows of a long sound lie in a file.
+        ave: computed where they are looked at, in constant memory. hubert and wenet: read from the files SyncTalk_2D
+        keeps beside the sound, since their extractors are not part of this tool; the rows stay in the file.
         Raises ModelError saying what is missing, ValueError for an empty sound or one that is not finite.
         """
         wav = np.asarray(wav)
@@ -207,7 +216,7 @@ class LipSyncModel:
                 f"model {self.name} has no audio encoder; put audio_encoder.pth beside its checkpoint or "
                 "audio_visual_encoder.pth into the workspace's model/checkpoints/"
             )
-        return encode_sound(wav, self._encoder, device=self._device)
+        return SoundFeatures(wav, self._encoder, device=self._device)
 
     def _features_beside(self, sound_path: Path | None, samples: int) -> NDArray[np.float32]:
         if sound_path is None:
@@ -232,7 +241,7 @@ class LipSyncModel:
             )
         return rows
 
-    def generate(self, plate: Frame, box: CropBox, features: NDArray[np.float32], index: int) -> Frame:
+    def generate(self, plate: Frame, box: CropBox, features: Features, index: int) -> Frame:
         """The crop with its mouth redrawn for output frame `index` (25 fps): uint8 (size + 8, size + 8, 3).
 
         A pure function of its arguments, bit for bit: what is kept of earlier calls is found by its content and is
@@ -241,7 +250,7 @@ class LipSyncModel:
         return self.generate_many([plate], [box], features, [index])[0]
 
     def generate_many(
-        self, plates: Sequence[Frame], boxes: Sequence[CropBox], features: NDArray[np.float32], indices: Sequence[int]
+        self, plates: Sequence[Frame], boxes: Sequence[CropBox], features: Features, indices: Sequence[int]
     ) -> list[Frame]:
         """Several frames at once, which pays on a GPU only. On the CPU equal to `generate` bit for bit with OpenVINO;
         else a level may fall the other way here and there."""
@@ -267,7 +276,7 @@ class LipSyncModel:
 
         return self.pictures.get(_digest(inner), encode)
 
-    def _audio_map(self, features: NDArray[np.float32], row: int) -> Any:
+    def _audio_map(self, features: Features, row: int) -> Any:
         """Audio map of feature row `row`, computed with the others of its block of SOUND_BATCH rows."""
         first = row - row % SOUND_BATCH
         context = feature_context(features, first, SOUND_BATCH, padding=self.padding)
@@ -277,6 +286,12 @@ class LipSyncModel:
             return self.runtime.encode_sound(windows.reshape(SOUND_BATCH, *AUDIO_SHAPES[self.mode]))
 
         return self._sounds.get(_digest(context), encode).parts[row - first]
+
+
+def file_sha256(path: Path) -> str:
+    """Of a file's content, hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _digest(values: NDArray[Any]) -> bytes:

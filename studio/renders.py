@@ -5,37 +5,25 @@ from __future__ import annotations
 import re
 import secrets
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from blending import BlendSettings
-from clips.render import RenderReport
+from clips.render import Progress, RenderReport
 from studio.sessions import Session
 
 REPORT_EVERY_S = 0.25
 
 
 @dataclass(frozen=True)
-class RenderState:
-    """Where a render stands: frames done of total, and the report with both videos' tokens once complete."""
+class RenderState(Progress):
+    """Where a render stands, and the report with both videos' tokens once complete."""
 
-    done: int
-    total: int
-    seconds: float
     report: RenderReport | None = None
     blended: str = ""
     unblended: str = ""
-
-    @property
-    def frames_per_second(self) -> float:
-        return self.done / max(self.seconds, 1e-9)
-
-    @property
-    def seconds_left(self) -> float:
-        return (self.total - self.done) / max(self.frames_per_second, 1e-9)
 
 
 class Renders:
@@ -56,20 +44,20 @@ class Renders:
         stops the render within a frame and leaves nothing."""
         self.folder.mkdir(parents=True, exist_ok=True)
         session.cancel.clear()
-        total, done = session.performance.frames, 0
-        started = time.monotonic()
+        total = session.performance.frames
+        latest = Progress(0, total, 0.0)
         outcome: list[RenderReport | BaseException] = []
         paths = self._paths(session)
 
-        def count(finished: int, _total: int) -> None:
-            nonlocal done
-            done = finished
+        def keep(progress: Progress) -> None:
+            nonlocal latest
+            latest = progress
 
         def work() -> None:
             try:
                 outcome.append(
                     session.processor.generate_video(
-                        session.performance, paths[0], settings, count, unblended=paths[1], cancel=session.cancel
+                        session.performance, paths[0], settings, keep, unblended=paths[1], cancel=session.cancel
                     )
                 )
             except BaseException as e:
@@ -80,12 +68,12 @@ class Renders:
         try:
             while worker.is_alive():
                 worker.join(REPORT_EVERY_S)
-                yield RenderState(done, total, time.monotonic() - started)
+                yield RenderState(latest.done, total, latest.seconds, latest.frames_per_second)
             result = outcome[0]
             if isinstance(result, BaseException):
                 raise result
             tokens = [self._keep(path) for path in paths]
-            yield RenderState(total, total, time.monotonic() - started, result, *tokens)
+            yield RenderState(total, total, result.seconds, result.frames_per_second, result, *tokens)
         finally:
             session.cancel.set()
             worker.join()

@@ -13,6 +13,7 @@ import pytest
 from clips.__main__ import main
 from clips.audio import save_wav
 from clips.edit_files import load_edits
+from clips.recipe import read_recipe
 from clips.video import probe
 
 REPO = Path(__file__).parents[2]
@@ -146,4 +147,4 @@ def test_renders_without_any_ffmpeg_on_the_path(workspace, sound, tmp_path):
     for path in (output, tmp_path / "plain.mp4"):
         info = probe(path)
         assert (info.frames, info.has_sound, info.pixel_format) == (10, True, "yuv420p")
-    assert b'"feather_amount": 20.0' in output.read_bytes()
+    assert read_recipe(output).settings["feather_amount"] == 20

@@ -266,12 +266,12 @@ def test_bgr_to_i420_is_bt601_with_averaged_chroma() -> None:
 def test_sound_and_metadata_are_muxed_in_step(tmp_path: Path, ffmpeg: Ffmpeg) -> None:
     sound = np.zeros(3 * SAMPLE_RATE, np.float32)
     sound[SAMPLE_RATE : SAMPLE_RATE + 4000] = 0.4 * np.sin(np.arange(4000) * 0.3)
-    path = write_numbered(tmp_path / "made.mp4", 75, sound=sound, metadata={"seamline_settings": '{"a": 1}'})
+    path = write_numbered(tmp_path / "made.mp4", 75, sound=sound, metadata={"synopsis": '{"a": 1}'})
     heard = load_audio(path)
     assert len(heard) == len(sound)
     assert np.corrcoef(heard, sound)[0, 1] > 0.98
     ffmpeg("-i", path, "-f", "ffmetadata", tmp_path / "tags.txt")
-    assert 'seamline_settings={"a": 1}' in (tmp_path / "tags.txt").read_text().replace("\\", "")
+    assert 'synopsis={"a": 1}' in (tmp_path / "tags.txt").read_text().replace("\\", "")
     assert path.read_bytes().index(b"moov") < path.read_bytes().index(b"mdat")  # +faststart
     assert [item.name for item in tmp_path.iterdir() if item.name.startswith(".")] == []
 

@@ -52,9 +52,7 @@ def rendered(processor, performance, tmp_path_factory):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(VideoWriter, "write", capture)
-        report = processor.generate_video(
-            performance, blended, progress=lambda done, total: calls.append((done, total)), unblended=plain
-        )
+        report = processor.generate_video(performance, blended, progress=calls.append, unblended=plain)
     return blended, plain, handed, report, calls
 
 
@@ -312,22 +310,25 @@ def test_report_says_what_was_made(rendered, performance):
     assert 0 < report.seam_mean <= report.seam_worst
     assert report.worst_frame in driven_frames(performance)
     assert report.notes == performance.notes
-    assert calls == [(i + 1, performance.frames) for i in range(performance.frames)]
+    assert [(p.done, p.total) for p in calls] == [(i + 1, performance.frames) for i in range(performance.frames)]
+    assert [p.seconds for p in calls] == sorted(p.seconds for p in calls)
+    assert calls[-1].frames_per_second > 0
+    assert (calls[-1].seconds_left, calls[0].seconds_left > 0) == (0, True)
 
 
 def left_behind(folder):
-    return list(folder.iterdir()), [t.name for t in threading.enumerate() if t.name == "shots"]
+    return list(folder.iterdir()), [t.name for t in threading.enumerate() if t.name in ("shots", "blend")]
 
 
 def test_cancelling_leaves_nothing(processor, performance, tmp_path):
     cancel, done = threading.Event(), []
 
-    def stop_after_five(frames, total):
-        done.append(frames)
-        if frames == 5:
+    def stop_after_five(progress):
+        done.append(progress.done)
+        if progress.done == 5:
             cancel.set()
 
-    with pytest.raises(RenderCancelled, match="frame 5 of"):
+    with pytest.raises(RenderCancelled, match="stopped"):
         processor.generate_video(
             performance, tmp_path / "a.mp4", progress=stop_after_five, unblended=tmp_path / "b.mp4", cancel=cancel
         )
@@ -344,7 +345,7 @@ def test_an_error_in_the_middle_leaves_nothing(processor, performance, tmp_path,
             raise RuntimeError("the lamp fell over")
         return original(*args, **kwargs)
 
-    original = (lambda done, total: None) if part == "progress" else getattr(processor, part)
+    original = (lambda progress: None) if part == "progress" else getattr(processor, part)
     if part != "progress":
         monkeypatch.setattr(processor, part, fail_at_the_sixth)
     with pytest.raises(RuntimeError, match="the lamp fell over"):

@@ -11,7 +11,7 @@ import yaml
 
 from blending.types import CropBox
 from models import LipSyncModel, ModelError, list_models
-from models.audio_features import AudioEncoder
+from models.audio_features import AudioEncoder, SoundFeatures, encode_sound, feature_context
 from models.checkpoint import latest_checkpoint, load_audio_encoder, load_unet, save_state_dict
 from models.folding import fold_batch_norm
 from models.lip_sync import mask_lower_face
@@ -230,3 +230,29 @@ def test_the_bundled_model_is_whole():
     assert files.encoder is not None
     assert files.checkpoint.stat().st_size + files.encoder.stat().st_size < 30e6
     assert json.dumps(card)
+
+
+def test_features_made_on_demand_are_those_of_the_whole_sound():
+    """In any order, from several threads' worth of blocks, at the ends, and for sounds shorter than a window."""
+    torch.manual_seed(0)
+    encoder, rng = AudioEncoder((4, 4, 8, 8)).eval(), np.random.default_rng(0)
+    for samples in (100, 3300, 80_000):
+        wav = rng.normal(0, 0.1, samples).astype(np.float32)
+        whole = encode_sound(wav, encoder)
+        lazy = SoundFeatures(wav, encoder)
+        assert (lazy.shape, len(lazy), lazy.ndim) == (whole.shape, len(whole), 2)
+        order = rng.permutation(len(whole))
+        # Another number of windows at once moves the last bits.
+        assert np.allclose(lazy[order], whole[order], atol=1e-5)
+        assert np.array_equal(SoundFeatures(wav, encoder)[order[::-1]], np.asarray(lazy)[order[::-1]])
+        for index in (0, len(whole) // 2, len(whole) - 1, len(whole) + 20):
+            assert np.array_equal(feature_context(lazy, index, 8), feature_context(np.asarray(lazy), index, 8))
+
+
+def test_features_made_on_demand_keep_little(monkeypatch):
+    monkeypatch.setattr("models.audio_features.LAZY_BLOCKS_KEPT", 2)
+    lazy = SoundFeatures(np.zeros(160_000, np.float32), AudioEncoder((4, 4, 8, 8)).eval())
+    assert np.asarray(lazy).shape == lazy.shape
+    assert len(lazy._blocks) == 2
+    with pytest.raises(ValueError, match="finite"):
+        SoundFeatures(np.array([0, np.nan], np.float32), AudioEncoder((4, 4, 8, 8)).eval())
