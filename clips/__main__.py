@@ -13,6 +13,7 @@ from clips.core_clips_processor import AUTOMATIC, CoreClipsProcessor
 from clips.errors import ClipError
 from clips.library import default_workspace, workspace_folder
 from clips.presets import change_settings, load_preset
+from clips.training_light import add_command as add_training_light
 from clips.vad import VAD_METHODS
 
 
@@ -49,6 +50,7 @@ def build_parser() -> argparse.ArgumentParser:
     render.add_argument(
         "--runtime", default="auto", help="what runs the network: auto, torch or openvino (default auto)"
     )
+    add_training_light(commands)
     return parser
 
 
@@ -56,9 +58,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     """The command line. Exit code: 0 fine, 2 something cannot be used, 130 Ctrl-C."""
     args = build_parser().parse_args(argv)
     try:
+        if "run" in args:  # a command that was registered from its own file
+            return int(args.run(args))
         settings = change_settings(load_preset(args.preset, args.workspace), args.changes)
     except (ClipError, ValueError) as e:
         return say_error(e)
+    except KeyboardInterrupt:
+        print("\nstopped; nothing was written", file=sys.stderr)
+        return 130
     from models import ModelError  # takes seconds: a mistyped setting is answered before
 
     try:

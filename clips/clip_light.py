@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blending.types import Frame, Landmarks, to_image
-from clips.head_pose import mean_rotation, turn_deg
+from clips.head_pose import turn_deg
 from clips.landmarks import ClipLandmarks
 from clips.library import appearance_distance
 
@@ -126,20 +126,21 @@ def light_change(light: NDArray[np.float32], rotations: NDArray[np.float64]) -> 
     before = median_light(light[max(0, start - AROUND) : start])
     after = median_light(light[start + RAMP - 1 : start + RAMP - 1 + AROUND])
     whole = appearance_distance(before, after)
-    gone = [appearance_distance(before, frame) / whole for frame in light[start - 1 : start + RAMP]]
-    begun = next((k for k, share in enumerate(gone) if share > ONSET_SHARE), 1)
-    ended = next((k for k, share in enumerate(gone) if share > 1 - ONSET_SHARE), RAMP)
-    return LightChange(max(0, start + begun - 2), start + ended - 1, largest)
+    # The medians on both sides tell how much; when is where single frames leave the one and reach the other.
+    gone = [appearance_distance(before, frame) / whole for frame in light[start : start + RAMP + AROUND]]
+    begun = next((k for k, share in enumerate(gone) if share > ONSET_SHARE), 0)
+    ended = next((k for k, share in enumerate(gone) if share > 1 - ONSET_SHARE and k >= begun), begun)
+    return LightChange(start + begun - 1, start + ended, largest)
 
 
 def _step(light: NDArray[np.float32], rotations: NDArray[np.float64], start: int) -> float:
     """Change from the frames before `start` to those RAMP - 1 after it, less what the turn of the head makes; NaN where
     either side has no face."""
     there = start + RAMP - 1
-    sides = light[max(0, start - AROUND) : start], light[there : there + AROUND]
+    first = max(0, start - AROUND)
+    sides = light[first:start], light[there : there + AROUND]
     if not all(np.isfinite(side).any() for side in sides):
         return float("nan")
-    turn = turn_deg(
-        mean_rotation(rotations[max(0, start - AROUND) : start]), mean_rotation(rotations[there : there + AROUND])
-    )
+    middles = (first + start - 1) // 2, there + (len(sides[1]) - 1) // 2
+    turn = turn_deg(rotations[middles[0]], rotations[middles[1]])
     return appearance_distance(*(median_light(side) for side in sides)) - LIGHT_PER_DEGREE * turn

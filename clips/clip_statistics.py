@@ -22,9 +22,9 @@ from clips.video import read_frames
 THUMB_PX = 128
 """Longer side of the pictures that first and last frame are compared in."""
 
-FRAME_STEP_PCT, FRAME_TURN_DEG, FRAME_LIGHT = 3.0, 3.0, 4.0
+FRAME_STEP_PCT, FRAME_TURN_DEG, FRAME_LIGHT = 4.0, 6.0, 5.0
 """How far one frame may be from the median of the five around it: place in % of the face, turn, light. Of 566 bundled
-frames the furthest are at .9 %, .9 degrees and 1.2; of a person's 250 at 1.0 %, 1.4 degrees and 1.9."""
+frames the furthest are at .96 %, 2.5 degrees and 1.0; of a person's 250 at 1.4 %, 3.7 degrees and 2.0."""
 
 LOW_CONFIDENCE = 0.6
 """Below it the detector is not sure of the face: the bundled frames have .71 at least."""
@@ -55,9 +55,10 @@ class Outlier:
 class ClipStatistics:
     """One clip, frame by frame; T frames of the 25 fps timeline.
 
-    found bool (T,); confidence float32 (T,), 0 where not found; points float32 (T, 68, 2), smoothed, px; rotations
-    (T, 3, 3) of the head; face_px: side of the generator's square over the clip; light float32 (T, 7), see
-    `clip_light`; jitter_pct as `ClipLandmarks.jitter_pct`.
+    found bool (T,); confidence float32 (T,), 0 where not found; points float32 (T, 68, 2), smoothed, and measured, as
+    they were found, px; rotations (T, 3, 3) of the head; face_px: side of the generator's square over the clip; light
+    float32 (T, 7), see `clip_light`; jitter_pct as `ClipLandmarks.jitter_pct`, bend_pct (T,) the same of each frame,
+    NaN at the ends.
     """
 
     name: str
@@ -67,6 +68,7 @@ class ClipStatistics:
     found: NDArray[np.bool_]
     confidence: NDArray[np.float32]
     points: NDArray[np.float32]
+    measured: NDArray[np.float32]
     rotations: NDArray[np.float64]
     face_px: float
     light: NDArray[np.float32]
@@ -109,16 +111,25 @@ class ClipStatistics:
 
 
 def measure_statistics(clip: CoreClip, progress: Callable[[int, int], None] | None = None) -> ClipStatistics:
-    """Measure a preprocessed clip; every frame is decoded once (about 3 ms for 640 x 640 px on an idle core).
+    """Measure a preprocessed clip; every frame is decoded once (14 ms of one core for 640 x 640 px).
 
     progress(done, total) is called after each frame. ClipError as `CoreClip.landmarks` and `read_frames`.
     """
-    landmarks = clip.landmarks()
+    return measure_frames(clip, clip.landmarks(), read_frames(clip.path, fps=FPS), progress)
+
+
+def measure_frames(
+    clip: CoreClip,
+    landmarks: ClipLandmarks,
+    frames: Iterable[Frame],
+    progress: Callable[[int, int], None] | None = None,
+) -> ClipStatistics:
+    """`measure_statistics` of frames that are at hand; of the clip only what it is called is asked."""
     thumbs = _Thumbs()
     total = len(landmarks)
 
     def looked_at() -> Iterable[Frame]:
-        for index, frame in enumerate(read_frames(clip.path, fps=FPS)):
+        for index, frame in enumerate(frames):
             if index >= total:
                 return
             thumbs.see(frame, bool(landmarks.found[index]))
@@ -127,24 +138,21 @@ def measure_statistics(clip: CoreClip, progress: Callable[[int, int], None] | No
                 progress(index + 1, total)
 
     light = clip_light(looked_at(), landmarks)
-    return statistics_of(clip, landmarks, light, thumbs)
-
-
-def statistics_of(
-    clip: CoreClip, landmarks: ClipLandmarks, light: NDArray[np.float32], thumbs: _Thumbs
-) -> ClipStatistics:
-    """Put together what was measured; see `measure_statistics`."""
     smoothed = landmarks.smoothed()
-    points = np.stack([smoothed.at(index).to_scheme(68).points for index in range(len(smoothed))])
+    points, measured = (
+        np.stack([marks.at(index).to_scheme(68).points for index in range(len(marks))])
+        for marks in (smoothed, landmarks)
+    )
     rotations = head_rotations(points)
     size = landmarks.face_size_px
     known = np.flatnonzero(landmarks.found)
     gap = np.linalg.norm(smoothed.points[known[0]] - smoothed.points[known[-1]], axis=1).mean()
     first, last = thumbs.first, thumbs.last
-    assert first is not None and last is not None, "landmarks have at least one frame with a face"
+    assert first is not None  # landmarks have at least one frame with a face
+    assert last is not None
     return ClipStatistics(
-        clip.name, clip.model, clip.kind, landmarks.size_wh, landmarks.found, landmarks.confidence, points, rotations,
-        size, light, landmarks.jitter_pct, _bend_pct(landmarks, size),
+        clip.name, clip.model, clip.kind, landmarks.size_wh, landmarks.found, landmarks.confidence, points, measured,
+        rotations, size, light, landmarks.jitter_pct, _bend_pct(landmarks, size),
         Loop(float(gap) / size * 100, _levels(first, last), float(np.median(thumbs.steps or [0.0])), first, last),
         light_change(light, rotations),
     )  # fmt: skip
@@ -189,9 +197,9 @@ def _bend_pct(landmarks: ClipLandmarks, size: float) -> NDArray[np.float64]:
 
 def _outliers(one: ClipStatistics) -> Iterable[Outlier]:
     """Frames that differ from those around, by frame number: place, turn, light, and how sure the detector is."""
-    centre = one.points.mean(axis=1)
+    centre, pose = one.measured.mean(axis=1), angles_deg(head_rotations(one.measured))
     off_place = np.linalg.norm(centre - _running_median(centre), axis=1) / one.face_px * 100
-    off_turn = np.abs(one.pose_deg - _running_median(one.pose_deg)).max(axis=1)
+    off_turn = np.abs(pose - _running_median(pose)).max(axis=1)
     with np.errstate(invalid="ignore"):
         off_light = np.sqrt(np.nansum((one.light - _running_median(one.light)) ** 2, axis=1))
     measures = [

@@ -40,10 +40,13 @@ def head_rotations(points: NDArray[np.floating]) -> NDArray[np.float64]:
 
 
 def angles_deg(rotations: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Yaw, pitch and roll in degrees, (T, 3): above 0 the face is turned to the picture's right, up, and clockwise."""
-    yaw = -np.arctan2(rotations[:, 0, 2], rotations[:, 2, 2])
-    pitch = np.arcsin(np.clip(rotations[:, 1, 2], -1, 1))
-    roll = np.arctan2(rotations[:, 1, 0], rotations[:, 1, 1])
+    """Yaw, pitch and roll in degrees, (T, 3): above 0 the face is turned to the picture's right, up, and clockwise.
+
+    In this order from the face that looks into the camera, so that turning the picture changes the roll alone.
+    """
+    yaw = np.arctan2(rotations[:, 2, 0], rotations[:, 2, 2])
+    pitch = np.arcsin(np.clip(-rotations[:, 2, 1], -1, 1))
+    roll = np.arctan2(-rotations[:, 0, 1], rotations[:, 1, 1])
     return np.degrees(np.stack([yaw, pitch, roll], axis=1))
 
 
