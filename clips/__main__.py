@@ -11,6 +11,7 @@ from pathlib import Path
 from blending import BlendSettings
 from clips.core_clips_processor import AUTOMATIC, CoreClipsProcessor
 from clips.errors import ClipError
+from clips.handoff import add_command as add_handoff
 from clips.library import default_workspace, workspace_folder
 from clips.presets import change_settings, load_preset
 from clips.training_light import add_command as add_training_light
@@ -50,6 +51,7 @@ def build_parser() -> argparse.ArgumentParser:
     render.add_argument(
         "--runtime", default="auto", help="what runs the network: auto, torch or openvino (default auto)"
     )
+    add_handoff(commands)
     add_training_light(commands)
     return parser
 

@@ -155,7 +155,7 @@ class CoreClipsProcessor:
         workspace = default_workspace() if workspace is None else workspace
         self.model: LipSyncModel = LipSyncModel.load(model_name, workspace, device=device, runtime=runtime)
         self.clips: dict[str, CoreClip] = {clip.name: clip for clip in ClipLibrary(workspace).clips(model_name)}
-        self._workspace = workspace
+        self.workspace = workspace
         self._frames: dict[str, ClipFrames] = {}
         self._parsing: dict[str, tuple[ParsingMasks | None, str]] = {}
         self._registrations = Recent[Registration](REGISTRATIONS_KEPT)
@@ -205,7 +205,7 @@ class CoreClipsProcessor:
         """A clip's parsing masks, looked for once, and what to say of them; see `find_parsing`."""
         with self._lock:
             if name not in self._parsing:
-                self._parsing[name] = find_parsing(self._workspace, self.clip(name))
+                self._parsing[name] = find_parsing(self.workspace, self.clip(name))
             return self._parsing[name]
 
     @property
