@@ -109,7 +109,8 @@ def hand_off(
             if cancel is not None and cancel.is_set():
                 raise RenderCancelled(f"stopped at frame {index}; nothing was written")
             shot = processor.shot(performance, index)
-            entries.append(_write_frame(partial, shot, processor.blend_shot(shot, settings), window, digits))
+            blend = processor.blend_shot(shot, settings)
+            entries.append(_write_frame(partial, shot, blend, settings.compositor, window, digits))
             if count == 0:
                 _check_space(partial, folder, len(frames), say)
             if progress is not None:
@@ -206,13 +207,15 @@ def new_folder(folder: Path) -> Iterator[Path]:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def _write_frame(folder: Path, shot: Shot, blend: BlendResult, window: Window, digits: int) -> dict[str, Any]:
+def _write_frame(
+    folder: Path, shot: Shot, blend: BlendResult, compositor: str, window: Window, digits: int
+) -> dict[str, Any]:
     """Write the three pictures of a frame; its entry in the sidecar."""
     rows, columns, box = blend.rows, blend.columns, blend.box
     plate = shot.plate[rows, columns]
     part = slice(rows.start - box.y0, rows.stop - box.y0), slice(columns.start - box.x0, columns.stop - box.x0)
     square = blend.generated_matched[part]
-    foreground, matte, solved = foreground_of(plate, blend.patch, square, blend.patch_matte)
+    foreground, matte, solved = foreground_of(compositor, plate, blend.patch, square, blend.patch_matte)
     if shot.generated is None:
         foreground = np.zeros_like(foreground)
     layers = {
