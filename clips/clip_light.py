@@ -76,12 +76,13 @@ def _median(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def clip_light(frames: Iterable[Frame], landmarks: ClipLandmarks) -> NDArray[np.float32]:
-    """`frame_light` of every frame, float32 (T, 7); NaN in frames without a face."""
-    rows = [
-        frame_light(frame, landmarks.at(index)) if landmarks.found[index] else np.full(7, np.nan, np.float32)
-        for index, frame in enumerate(frames)
-    ]
-    return np.stack(rows)
+    """`frame_light` of every frame that has landmarks, float32 (T, 7); NaN in frames without a face, and beyond the
+    last picture."""
+    light = np.full((len(landmarks), 7), np.nan, np.float32)
+    for index, frame in zip(range(len(landmarks)), frames, strict=False):
+        if landmarks.found[index]:
+            light[index] = frame_light(frame, landmarks.at(index))
+    return light
 
 
 def light_distances(light: NDArray[np.float32]) -> NDArray[np.float64]:
