@@ -29,7 +29,7 @@ RESIDUAL_PCT = 3.0  # landmarks laid onto the lead's, in % of the face (.9; even
 
 SCORE_WORDS = (
     "Score: 100, less up to {most} points each for pose (landmarks laid onto those of {lead}, turn, size), light "
-    "(against {lead}, and over the clip), quality (frames without a face, detector, jitter) and loop{training}. All of "
+    "(against {lead}, and over the clip), quality (frames without a face, detector, jitter), loop{training}. All of "
     "a part's points go at its limit, a quarter of them half way there."
 )
 """What a score is made of; see `ModelAssessment.score_words`."""
