@@ -19,9 +19,15 @@ FULL_FROM = 0.25
 
 def multiband(plate: Frame, generated: Frame, matte: Matte) -> tuple[Frame, Matte]:
     """Each band of generated - plate mixed in by the matte of its scale; the plate stays where the matte is 0."""
+    mixed = added(plate, generated, matte)
+    return np.clip(np.rint(plate + mixed), 0, 255).astype(np.uint8), matte
+
+
+def added(plate: Frame, generated: Frame, matte: Matte) -> NDArray[np.float32]:
+    """What `multiband` adds to the plate, float32 (H, W, 3) in levels."""
     mixed = _bands(generated.astype(np.float32) - plate, matte)
     mixed *= np.minimum(matte * np.float32(1 / FULL_FROM), 1)[..., None]
-    return np.clip(np.rint(plate + mixed), 0, 255).astype(np.uint8), matte
+    return mixed
 
 
 def _bands(difference: NDArray[np.float32], matte: NDArray[np.float32]) -> NDArray[np.float32]:

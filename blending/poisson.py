@@ -47,10 +47,14 @@ def poisson(plate: Frame, generated: Frame, matte: Matte) -> tuple[Frame, Matte]
     generated + c has the generated gradients and meets the plate on the matte's border when c is harmonic inside and
     equal to plate - generated outside. What lies further out (hair, collar) has no part in it.
     """
-    error = plate.astype(np.float32) - generated
-    healed = generated + membrane_of_border(error, matte <= 0)
-    mixed = plate + matte[..., None] * (np.clip(healed, 0, 255) - plate)
+    mixed = plate + matte[..., None] * (healed(plate, generated, matte) - plate)
     return np.rint(mixed).astype(np.uint8), matte
+
+
+def healed(plate: Frame, generated: Frame, matte: Matte) -> NDArray[np.float32]:
+    """generated + c, what `poisson` mixes in, float32 (H, W, 3), 0..255."""
+    error = plate.astype(np.float32) - generated
+    return np.clip(generated + membrane_of_border(error, matte <= 0), 0, 255)
 
 
 def _halved(field: NDArray[np.float32], known: NDArray[np.bool_]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:

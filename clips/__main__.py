@@ -1,4 +1,4 @@
-"""python -m clips COMMAND: render, recipe, batch, edit, describe."""
+"""python -m clips COMMAND: render, recipe, batch, edit, handoff, describe, training-light."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import os
 import sys
 from collections.abc import Sequence
 
-from clips import describe, edit_command, render_command
+from clips import describe, edit_command, handoff, render_command, training_light
 from clips.errors import ClipError
 
 
 def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m clips", description="Core clips at the command line.")
     commands = parser.add_subparsers(dest="command", required=True)
-    for part in (render_command, edit_command, describe):
+    for part in (render_command, edit_command, handoff, describe, training_light):
         part.add_commands(commands)
     return parser
 

@@ -178,7 +178,7 @@ class CoreClipsProcessor:
         self.model: LipSyncModel = LipSyncModel.load(model_name, workspace, device=device, runtime=runtime)
         self.clips: dict[str, CoreClip] = {clip.name: clip for clip in ClipLibrary(workspace).clips(model_name)}
         self._own: dict[str, CoreClip] = {}
-        self._workspace = workspace
+        self.workspace = workspace
         self._frames: dict[str, ClipFrames] = {}
         self._parsing: dict[str, tuple[ParsingMasks | None, str]] = {}
         self._registrations = Recent[Registration](REGISTRATIONS_KEPT)
@@ -231,7 +231,7 @@ class CoreClipsProcessor:
         """Make a person's own video usable as a base; returns the name by which this processor's `prepare` knows it:
         one content has one name here, and maybe another one in another processor. ClipError and progress as
         `open_own_video`."""
-        clip = open_own_video(path, self._workspace, self.model_name, progress=progress)
+        clip = open_own_video(path, self.workspace, self.model_name, progress=progress)
         with self._lock:
             name = next((known for known, own in self._own.items() if own.landmarks_path == clip.landmarks_path), "")
             if not name:
@@ -275,7 +275,7 @@ class CoreClipsProcessor:
         return join_mismatches(edits, [_source(clip) for clip in used], self.mismatch(used))
 
     def _poses(self, clip: CoreClip) -> ClipPoses:
-        return ClipPoses.of(self.landmarks_of(clip.name)[1], clip_thumbnails(clip, self._workspace))
+        return ClipPoses.of(self.landmarks_of(clip.name)[1], clip_thumbnails(clip, self.workspace))
 
     def notes_on(self, edits: EditList, samples: int) -> tuple[str, ...]:
         """Notes on a list from outside. ClipError unless it fits the clips, all of one size, and the sound."""
@@ -299,7 +299,7 @@ class CoreClipsProcessor:
         with self._lock:
             if name not in self._parsing:
                 own = name in self._own  # its name is the person's, and no folder of the data set
-                self._parsing[name] = (None, "") if own else find_parsing(self._workspace, self.clip(name))
+                self._parsing[name] = (None, "") if own else find_parsing(self.workspace, self.clip(name))
             return self._parsing[name]
 
     @property
@@ -333,7 +333,7 @@ class CoreClipsProcessor:
         if name in self._own:
             return self._own[name]
         if name not in self.clips:  # perhaps it came since
-            self.clips = {clip.name: clip for clip in ClipLibrary(self._workspace).clips(self.model_name)}
+            self.clips = {clip.name: clip for clip in ClipLibrary(self.workspace).clips(self.model_name)}
         if name not in self.clips:
             known = ", ".join(map(repr, self.clips))
             raise ClipError(f"clip {name!r} does not exist for {self.model_name}; there are: {known}")

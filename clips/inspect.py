@@ -8,24 +8,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from blending.types import Landmarks
 from clips.audio import SAMPLE_RATE, load_audio
+from clips.clip_findings import assess_model
+from clips.clip_plot import check_picture_name, clip_plot, write_picture
+from clips.clip_table import advice_lines, assessment_table, ranking_lines
 from clips.core_clips_processor import CoreClipsProcessor, Performance
 from clips.errors import ClipError
-from clips.ffmpeg import atomic_file
 from clips.landmarks import LANDMARK_DETECTORS
 from clips.library import SAMPLE_SPEECH, ClipLibrary, CoreClip, default_workspace, workspace_folder
 from clips.preprocess import DETECTOR, MAX_JITTER_PCT
 from clips.sheet import blend_sheet, blend_strip
-from clips.timeline import FPS
+from clips.timeline import FPS, spans
 
 """The bundled speech: talk, a pause, talk; 7.2 s."""
 
-PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 OPEN_MOUTH_LOOKS = 12
 """Loud moments of the sound whose generated mouth is measured to find an open one."""
 
@@ -82,15 +82,13 @@ def frame_findings(measures: FaceMeasures) -> list[str]:
     """In words, which frames stand out of their clip: without a face, or of another shape than those around."""
     findings = []
     if not measures.found.all():
-        findings.append(
-            f"no face in frames {_spans(np.flatnonzero(~measures.found))}: their landmarks are interpolated"
-        )
+        findings.append(f"no face in frames {spans(np.flatnonzero(~measures.found))}: their landmarks are interpolated")
     for what, values in (("jaw width", measures.jaw_width_px), ("face height", measures.face_height_px)):
         off_pct = 100 * np.abs(values / _running_median(values) - 1)
         jumps = np.flatnonzero(off_pct > MAX_FRAME_STEP_PCT)
         if len(jumps):
             findings.append(
-                f"{what} jumps by up to {off_pct.max():.0f} % in frames {_spans(jumps)}: look at their landmarks"
+                f"{what} jumps by up to {off_pct.max():.0f} % in frames {spans(jumps)}: look at their landmarks"
             )
     if measures.jitter_pct > MAX_JITTER_PCT:
         findings.append(f"landmarks jitter by more than {MAX_JITTER_PCT:g} %: film sharper or larger")
@@ -125,13 +123,6 @@ def _running_median(values: NDArray[np.float64], reach: int = 2) -> NDArray[np.f
     return np.median(np.lib.stride_tricks.sliding_window_view(padded, 2 * reach + 1), axis=1)
 
 
-def _spans(frames: NDArray[np.intp]) -> str:
-    """Frame numbers as "40-59, 71"; the first five spans."""
-    runs = np.split(frames, np.flatnonzero(np.diff(frames) > 1) + 1)
-    names = [str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs]
-    return ", ".join(names[:5]) + (", .." if len(names) > 5 else "")
-
-
 _HEADER = ("clip", "frames", "no face", "jaw width px", "face height px", "ratio", "jitter px", "jitter %")
 
 
@@ -152,7 +143,21 @@ def stats_report(clips: Sequence[CoreClip], only: str | None = None) -> str:
         for one in shown
         for finding in [*frame_findings(one), *clip_findings(one, [other for other in everything if other is not one])]
     ]
-    return "\n".join([*lines, "", *(findings or ["nothing stands out"])])
+    return "\n".join([*lines, "", *(findings or ["of the faces' shapes nothing stands out"])])
+
+
+def full_report(clips: Sequence[CoreClip], workspace: Path, only: str | None = None, output: Path | None = None) -> str:
+    """`stats_report`, then pose, loop, light and ranking of the clips, and advice; with output the plot of all of them
+    is written there. ClipError as `assess_model` and `clip_plot`."""
+    model = assess_model(clips, workspace)
+    names = None if only is None else [only]
+    if output is not None:
+        write_picture(output, clip_plot(model))
+    parts = [
+        stats_report(clips, only), assessment_table(model, names), "\n".join(ranking_lines(model)),
+        "\n".join(advice_lines(model, names, told=("no face", "size"))), f"wrote {output}" if output else "",
+    ]  # fmt: skip
+    return "\n\n".join(part for part in parts if part)
 
 
 def _row(name: str, measures: Sequence[FaceMeasures]) -> tuple[str, ...]:
@@ -190,8 +195,8 @@ def write_sheet(
     frame: of the clip; None takes one at which the generated mouth is open. ClipError for a frame outside the clip or
     without a face, a sound that cannot be read, a name that is no picture's. strip: one row, plate to matte, only.
     """
-    if output is not None and output.suffix.lower() not in PICTURES:
-        raise ClipError(f"the sheet's name must end in one of {', '.join(PICTURES)}; got {output.name!r}")
+    if output is not None:
+        check_picture_name(output)
     frames = len(processor.landmarks_of(processor.clip(clip).name)[0])
     if frame is not None and not 0 <= frame < frames:
         raise ClipError(f"clip {clip!r} has frames 0 .. {frames - 1}; got --frame {frame}")
@@ -215,13 +220,7 @@ def write_sheet(
     draw = blend_strip if strip else blend_sheet
     sheet = draw(f"{processor.model_name}  /  {clip}", subtitle, shot, blend, settings, notes)
     path = output or Path("outputs") / f"{processor.model_name}_{clip}_frame{frame}.png"
-    if path.is_dir():
-        raise ClipError(f"the sheet's name {path} is a folder; give a file name ending in .png")
-    encoded, content = cv2.imencode(path.suffix, sheet)
-    if not encoded:
-        raise ClipError(f"the sheet cannot be written as {path.suffix}; give a name ending in .png")
-    with atomic_file(path) as partial:
-        partial.write_bytes(content.tobytes())
+    write_picture(path, sheet)
     return path
 
 
@@ -265,10 +264,17 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--frame", type=int, metavar="N", help="frame of the clip (default: one with an open mouth)")
     parser.add_argument("--audio", type=Path, metavar="FILE", help="sound for the mouth (default: the bundled speech)")
     parser.add_argument(
-        "--output", type=Path, metavar="FILE", help="picture to write (default outputs/MODEL_CLIP_frameN.png)"
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help="picture to write (default outputs/MODEL_CLIP_frameN.png; with --stats none)",
     )
     parser.add_argument("--strip", action="store_true", help="only plate, hard paste, blend and matte in a row")
-    parser.add_argument("--stats", action="store_true", help="print jaw width, face height, ratio and jitter instead")
+    parser.add_argument(
+        "--stats",
+        action="store_true",
+        help="print what the faces, poses, loops and light are like, and advice; with --output a plot too",
+    )
     parser.add_argument(
         "--workspace", type=workspace_folder, help="a SyncTalk_2D folder (default: SEAMLINE_WORKSPACE or ./workspace)"
     )
@@ -283,9 +289,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         library = ClipLibrary(workspace)
         clips = [library.clip(options.model, options.clip)] if options.clip else library.clips(options.model)
         if options.stats:
-            if options.frame is not None or options.output is not None or options.audio is not None:
-                raise ClipError("--stats prints a table; leave out --frame, --audio and --output")
-            print(stats_report(library.clips(options.model), options.clip))
+            if options.frame is not None or options.audio is not None:
+                raise ClipError("--stats looks at whole clips; leave out --frame and --audio")
+            if options.output is not None:
+                check_picture_name(options.output)
+            print(full_report(library.clips(options.model), workspace, options.clip, options.output))
             return 0
         return _sheet_command(options, workspace, clips[0].name)
     except (ClipError, ValueError) as e:

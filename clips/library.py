@@ -339,7 +339,7 @@ def _appearance(frame: Frame, landmarks: Landmarks) -> NDArray[np.float32]:
     return np.concatenate([median(skin), [median(left)[0] - median(right)[0]], median(background)]).astype(np.float32)
 
 
-def appearance_distance(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
+def appearance_distance(one: NDArray[np.floating], other: NDArray[np.floating]) -> float:
     """Distance of two `measure_appearance` results in CIELAB units: the root of the sum of squares of the
     differences of skin, of its left-right shading and of the background. What is NaN in either is left out."""
     difference = one.astype(np.float64) - other

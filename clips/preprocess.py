@@ -7,9 +7,13 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 
+from clips.clip_findings import ClipAssessment, ModelAssessment, assess_model
+from clips.clip_plot import check_picture_name, clip_plot, write_picture
+from clips.clip_table import advice_lines, assessment_table, ranking_lines
 from clips.describe import clip_notes
 from clips.errors import ClipError
 from clips.ffmpeg import check_folder
@@ -17,7 +21,7 @@ from clips.frame_folders import read_frame_folder
 from clips.landmarks import LANDMARK_DETECTORS, ClipLandmarks, FaceDetector, detect_landmarks, write_lms
 from clips.library import ClipLibrary, CoreClip, measure_appearance, workspace_folder
 from clips.lms import LMS_DETECTOR, read_lms_folder
-from clips.timeline import FPS
+from clips.timeline import FPS, spans
 from clips.video import probe, read_frames
 
 DETECTOR = "facemesh"
@@ -39,7 +43,6 @@ class ClipReport:
 
     found_pct: frames with a face; confidence: mean over those; jitter_pct, step_pct: noise and the
     largest move between neighbouring frames, in % of face_size_px (side of the generator's square).
-    notes: what is worth knowing and no fault.
     """
 
     clip: CoreClip
@@ -125,10 +128,10 @@ def _landmarks_of_folder(clip: CoreClip) -> ClipLandmarks | None:
     )  # fmt: skip
 
 
-def verify_clip(clip: CoreClip, *, silence: CoreClip | None = None) -> ClipReport:
+def verify_clip(clip: CoreClip, assessment: ClipAssessment | None = None) -> ClipReport:
     """Measure a preprocessed clip and say what speaks against it. ClipError without up-to-date landmarks.
 
-    silence: the model's silence clip, to compare the light with.
+    assessment: the clip's, whose faults count too.
     """
     landmarks = clip.landmarks()
     info = clip.info
@@ -145,7 +148,7 @@ def verify_clip(clip: CoreClip, *, silence: CoreClip | None = None) -> ClipRepor
         (not probe(clip.path).damaged, "; ".join(probe(clip.path).notes)),
         (len(landmarks) == info.frames, f"{len(landmarks)} frames in the landmarks, {info.frames} in the video"),
         (landmarks.size_wh == info.size_wh, "landmarks were made at another picture size"),
-        (found_pct >= MIN_FOUND_PCT, f"no face in {np.count_nonzero(~found)} frames ({_spans(found)})"),
+        (found_pct >= MIN_FOUND_PCT, f"no face in {np.count_nonzero(~found)} frames ({spans(np.flatnonzero(~found))})"),
         (not confidence < MIN_CONFIDENCE, f"confidence below {MIN_CONFIDENCE:g}: light the face, or film it larger"),
         (
             not jitter_pct > MAX_JITTER_PCT,
@@ -154,22 +157,11 @@ def verify_clip(clip: CoreClip, *, silence: CoreClip | None = None) -> ClipRepor
         (step_pct <= MAX_STEP_PCT, f"the face jumps at frame {step + 1}: a cut, or a second face"),
         (size >= MIN_FACE_SIZE_PX, f"face smaller than {MIN_FACE_SIZE_PX:g} px: film it larger"),
     ]
-    notes = clip_notes(clip)
-    if silence is not None and not clip.matches_light_of(silence):
-        distance = clip.appearance_distance(silence)
-        notes += (f"other light than {silence.name!r} (by {distance:.0f}): not in the automatic choice",)
+    faults = () if assessment is None else tuple(found.words for found in assessment.findings if found.fault)
     return ClipReport(
         clip, info.frames, probe(clip.path).fps, info.size_wh, found_pct, confidence, jitter_pct, step_pct, size,
-        tuple(reason for fine, reason in checks if not fine), notes,
+        tuple(reason for fine, reason in checks if not fine) + faults, clip_notes(clip),
     )  # fmt: skip
-
-
-def _spans(found: np.ndarray) -> str:
-    """Frames without a face as "40-59, 71"; the first five spans."""
-    missing = np.flatnonzero(~found)
-    runs = np.split(missing, np.flatnonzero(np.diff(missing) > 1) + 1)
-    names = [str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs if len(run)]
-    return ", ".join(names[:5]) + (", .." if len(names) > 5 else "")
 
 
 _HEADER = ("model", "clip", "frames", "fps", "size", "found %", "confid.", "jitter %", "face px", "verdict")
@@ -218,10 +210,34 @@ def chosen_clips(library: ClipLibrary, model: str | None, clip: str | None) -> l
     return found
 
 
-def _silence_of(library: ClipLibrary, clip: CoreClip) -> CoreClip | None:
-    """The model's first silence clip whose landmarks are up to date, if there is one."""
-    silences = (one for one in library.clips(clip.model) if one.kind == "silence")
-    return next((one for one in silences if up_to_date_landmarks(one) is not None), None)
+def _assess_all(library: ClipLibrary, usable: Sequence[CoreClip]) -> list[ModelAssessment]:
+    """Assessments of the models of these clips, each among all clips of its model whose landmarks are up to date."""
+    return [
+        assess_model(
+            [one for one in library.clips(model) if up_to_date_landmarks(one) is not None], library.workspace,
+            lambda name, done, total: _bar(f"measuring {name}")(done, total),
+        )
+        for model in dict.fromkeys(clip.model for clip in usable)
+    ]  # fmt: skip
+
+
+def verify_report(library: ClipLibrary, clips: Sequence[CoreClip], output: Path | None = None) -> tuple[str, bool]:
+    """What --verify prints, and whether every clip is fit for use; with output the plot is written there.
+
+    clips: with up-to-date landmarks, at least one. ClipError as `assess_model`, `clip_plot` and `write_picture`.
+    """
+    models = _assess_all(library, clips)
+    found = {(model.model, one.name): one for model in models for one in model.clips}
+    reports = [verify_clip(clip, found[clip.model, clip.name]) for clip in clips]
+    if output is not None:
+        write_picture(output, np.concatenate([clip_plot(model) for model in models]))
+    parts = [report_table(reports)]
+    for model in models:
+        names = [clip.name for clip in clips if clip.model == model.model]
+        advice = advice_lines(model, names) or ["nothing stands out"]
+        parts += [assessment_table(model, names), "\n".join(ranking_lines(model)), "\n".join(advice)]
+    parts.append(f"wrote {output}" if output else "")
+    return "\n\n".join(part for part in parts if part), all(report.passed for report in reports)
 
 
 def _bar_text(name: str, done: int, total: int) -> str:
@@ -234,7 +250,7 @@ def _bar(name: str) -> Progress:
 
     def draw(done: int, total: int) -> None:
         if sys.stdout.isatty():
-            print("\r" + _bar_text(name, done, total), end="", flush=True)
+            print("\r\x1b[K" + _bar_text(name, done, total), end="", flush=True)
 
     return draw
 
@@ -252,7 +268,7 @@ def _preprocess_all(clips: Sequence[CoreClip], *, force: bool) -> list[str]:
         try:
             preprocess_clip(clip, force=True, progress=_bar(label), detector=detector)
             frames = clip.info.frames
-            print(("\r" if sys.stdout.isatty() else "") + _bar_text(label, frames, frames), flush=True)
+            print(("\r\x1b[K" if sys.stdout.isatty() else "") + _bar_text(label, frames, frames), flush=True)
         except ClipError as error:
             failures.append(str(error))
     if detector is not None:
@@ -269,7 +285,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--model", help="only this model (default: all)")
     parser.add_argument("--clip", help="only this clip, by its name without .mp4")
     parser.add_argument("--force", action="store_true", help="process again what is up to date")
-    parser.add_argument("--verify", action="store_true", help="print a table of how fit each clip is; 1 if one fails")
+    parser.add_argument("--verify", action="store_true", help="print how fit each clip is, and advice; 1 if one fails")
+    parser.add_argument("--output", type=Path, metavar="FILE", help="with --verify: write a plot of it too, .png")
     parser.add_argument(
         "--workspace",
         type=workspace_folder,
@@ -281,6 +298,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     )  # fmt: skip
     options = parser.parse_args(argv)
     try:
+        if options.output is not None:
+            if not options.verify:
+                raise ClipError("--output is for the plot of --verify; add --verify, or leave it out")
+            check_picture_name(options.output)
         library = ClipLibrary(options.workspace)
         clips = chosen_clips(library, options.model, options.clip)
         failures = _preprocess_all(clips, force=options.force)
@@ -295,9 +316,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         models = [] if options.clip else dict.fromkeys(clip.model for clip in clips)
         for stray in dict.fromkeys(one for model in models for one in library.strays(model)):
             print(f"note: {stray}")
-        reports = [verify_clip(clip, silence=_silence_of(library, clip)) for clip in usable] if options.verify else []
-        if reports:
-            print(report_table(reports))
+        text, fit = verify_report(library, usable, options.output) if options.verify and usable else ("", True)
+        if text:
+            print(text)
         for failure in failures:
             print(f"error: {failure}", file=sys.stderr)
     except ClipError as error:
@@ -308,4 +329,4 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
     if failures:
         return 2
-    return 0 if all(report.passed for report in reports) else 1
+    return 0 if fit else 1

@@ -75,7 +75,7 @@ class Model(Part):
 
 
 class Clip(Part):
-    """landmarks_sha256: of their file, None for .lms files, which count as content. parsing: whether masks were there."""
+    """landmarks_sha256: of their file, None for .lms files, which count as content. parsing: whether it has masks."""
 
     name: Name
     sha256: Sha256

@@ -29,6 +29,8 @@ from clips.errors import ClipError
 from clips.landmarks import ClipLandmarks, detect_landmarks
 from clips.library import ClipLibrary, default_workspace
 from clips.timeline import FPS
+from clips.training_light import KEY as LIGHT_KEY
+from clips.training_light import footage_light
 from clips.video import probe, read_frames
 from models.audio_features import NARROW_ENCODER_CHANNELS, AudioEncoder, window_count
 from models.checkpoint import load_audio_encoder, load_unet, save_state_dict
@@ -232,6 +234,7 @@ def train(args: argparse.Namespace) -> Path:
         _sound_of(path)
     prepared = args.workspace / "training" / "prepared"
     takes = [prepare_take(path, args.size, args.holdout, prepared) for path in args.footage]
+    light = {path.name: footage_light(path) for path in args.footage}
     folder = args.workspace / "checkpoint" / args.name
     folder.mkdir(parents=True, exist_ok=True)
     heard = _encoder_stage(args, encoder, takes, run, device)
@@ -246,7 +249,7 @@ def train(args: argparse.Namespace) -> Path:
     )
     save_state_dict(encoder, folder / "audio_encoder.pth", strip_prefix="audio_encoder.")
     save_state_dict(network, folder / "0.pth")
-    _write_card(args, takes, origin, heard, seen, folder)
+    _write_card(args, takes, origin, heard, seen, light, folder)
     print(f"wrote {folder}; samples and curves are in {run}")
     return folder
 
@@ -314,6 +317,7 @@ def _write_card(
     origin: dict[str, Any],
     heard: dict[str, float],
     seen: dict[str, float],
+    light: dict[str, list[float]],
     folder: Path,
 ) -> None:
     left_out = ("footage", "workspace", "resume", "threads", "bf16", "fresh_audio")
@@ -339,6 +343,7 @@ def _write_card(
         "torch": torch.__version__.split("+")[0],
         "audio_encoder_held_out": rounded(heard),
         "training": rounded(seen),
+        LIGHT_KEY: light,
     }
     (folder / "card.yaml").write_text(yaml.safe_dump(card, sort_keys=False, width=110), encoding="utf-8")
 

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -124,9 +125,9 @@ def test_verify_names_the_reason(faces: StillFace, reason: str, library: ClipLib
 def test_verify_of_a_still_face_passes(library: ClipLibrary) -> None:
     clip = library.clip("Ada", "silence")
     preprocess_clip(clip, detector=StillFace())
-    report = verify_clip(clip, silence=clip)
+    report = verify_clip(clip)
     assert report.passed
-    assert (report.frames, report.found_pct, report.step_pct, report.notes) == (4, 100.0, 0.0, ())
+    assert (report.frames, report.found_pct, report.step_pct) == (4, 100.0, 0.0)
     assert report_table([report]).endswith("ok")
 
 
@@ -138,12 +139,28 @@ def test_a_clip_without_a_face_is_refused_and_leaves_no_file(library: ClipLibrar
 
 
 def test_the_bundled_model_passes_on_the_command_line(tmp_path: Path) -> None:
-    said = run("--model", "LS1", "--verify", workspace=tmp_path)
+    said = run("--model", "LS1", "--verify", "--output", "plot.png", workspace=tmp_path)
     assert (said.returncode, said.stderr) == (0, "")
-    table = said.stdout[said.stdout.index("model ") :].splitlines()
-    assert len(table) == 6
-    assert all("  ok" in line for line in table[1:])
-    assert ["other light" in line for line in table[1:]] == [False, False, False, True, False]
+    table, statistics, ranking, advice, wrote = said.stdout[said.stdout.index("model ") :].strip().split("\n\n")
+    assert len(table.splitlines()) == 6
+    assert all(line.endswith("  ok") for line in table.splitlines()[1:])
+    assert [line.split()[0] for line in statistics.splitlines()[1:6]] == [
+        "silence",
+        "02,08s",
+        "04,16s",
+        "05,20s",
+        "07,20s",
+    ]
+    places = [line.split(". ")[1].split("  ")[0] for line in ranking.splitlines()[1:6]]
+    assert (places[0], places[-1]) == ("silence", "05,20s talk evening")
+    assert "training light" in ranking
+    # Only of the evening clip there is something to say: its size, its light, and that the model never saw it.
+    assert [line.split(": ")[0] for line in advice.splitlines()] == ["05,20s talk evening"] * 3
+    assert [word in advice for word in ("8 % smaller", "other light than 'silence'", "unlike the training")] == [
+        True
+    ] * 3
+    assert wrote == "wrote plot.png"
+    assert cv2.imread(str(tmp_path / "plot.png")).shape[1] == 1600
 
 
 def test_the_command_line_processes_skips_and_writes_lms(library: ClipLibrary) -> None:
@@ -199,6 +216,8 @@ def test_a_gap_in_the_middle_fails_with_the_reason(tmp_path: Path) -> None:
         (["--model", "../LS1"], "without folders"),
         (["--model", "LS1", "--clip", "silense"], "did you mean 'silence'"),
         (["--clip", "nothing like it"], "there are: "),
+        (["--output", "plot.png"], "add --verify"),
+        (["--verify", "--output", "plot.txt"], "must end in one of .png"),
     ],
 )
 def test_unknown_names_are_one_line_and_exit_2(

@@ -221,6 +221,7 @@ def test_training_resumes_and_its_model_opens(tmp_path, capsys):
     folder = tmp_path / "w" / "checkpoint" / "ME"
     card = yaml.safe_load((folder / "card.yaml").read_text())
     assert card["training"]["steps"] == 4
+    assert [len(values) for values in card["appearance"].values()] == [7] * len(card["footage"])
     assert set(card["frames"]) == {"take", *(path.stem for path in (BUNDLED / "LS1").glob("*.mp4"))}
     assert "--seed 1" in card["command"]
     assert str(tmp_path) not in card["command"]
