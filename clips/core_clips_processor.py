@@ -35,7 +35,7 @@ from clips.landmarks import ClipLandmarks
 from clips.library import ClipLibrary, CoreClip, default_workspace
 from clips.parsing_masks import ParsingMasks, find_parsing
 from clips.seam_floor import measure_floor
-from clips.timeline import frame_count
+from clips.timeline import FrameRange, frame_count
 from clips.vad import find_speech
 from clips.video import ClipFrames
 
@@ -367,8 +367,10 @@ class CoreClipsProcessor:
         base: str = AUTOMATIC,
         unblended: Path | str | None = None,
         cancel: threading.Event | None = None,
+        frames: FrameRange | None = None,
     ) -> RenderReport:
-        """Render the whole sound to an mp4 with sound, encoded once; see `clips.render.render`."""
+        """Render the whole sound, or these of its frames, to an mp4 with sound, encoded once; see
+        `clips.render.render`."""
         from clips.render import check_outputs, render
 
         sound = (Path(audio),) if isinstance(audio, str | Path) else ()
@@ -377,6 +379,7 @@ class CoreClipsProcessor:
         return render(
             self, performance, Path(output), settings or self.settings,
             progress=progress, unblended=Path(unblended) if unblended else None, cancel=cancel,
+            frames=frames,
         )  # fmt: skip
 
 

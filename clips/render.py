@@ -13,8 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
 from blending import BlendSettings, seam_score
+from clips.audio import SAMPLE_RATE
 from clips.errors import ClipError
+from clips.timeline import FPS, FrameRange
 from clips.video import VideoWriter
 
 if TYPE_CHECKING:
@@ -34,7 +39,7 @@ class RenderReport:
     """What a render made.
 
     seam_mean, seam_worst: seam score over every fifth driven frame, None where nothing was driven;
-    worst_frame: where. blended_frames: how many of the frames the network drew.
+    worst_frame: where, counted from the start of the sound. blended_frames: how many of the frames the network drew.
     """
 
     path: Path
@@ -60,27 +65,31 @@ def render(
     progress: Callable[[int, int], None] | None = None,
     unblended: Path | None = None,
     cancel: threading.Event | None = None,
+    frames: FrameRange | None = None,
 ) -> RenderReport:
     """Encode every frame of the performance once, with its sound; optionally the unblended video too.
 
+    frames: only these, with their part of the sound; the same pictures as in the whole. ValueError outside of it.
     progress(done, total) is called after each frame. When `cancel` is set, RenderCancelled follows
     within a frame. On any error nothing appears under `output`. Two outputs of one name and outputs
     without .mp4 are a ClipError.
     """
     check_outputs(output, unblended)
+    frames = check_range(frames, performance.frames)
+    sound = sound_of(performance, frames)
     started = time.monotonic()
     scores: list[tuple[float, int]] = []
     blended_frames = 0
-    height, width = processor.shot(performance, 0).plate.shape[:2]
+    height, width = processor.shot(performance, frames.start).plate.shape[:2]
     with ExitStack() as stack:
-        metadata = _metadata(processor, performance, settings)
-        writer = stack.enter_context(VideoWriter(output, width, height, sound=performance.wav, metadata=metadata))
+        metadata = _metadata(processor, performance, settings, frames)
+        writer = stack.enter_context(VideoWriter(output, width, height, sound=sound, metadata=metadata))
         plain = None
         if unblended is not None:
-            plain = stack.enter_context(VideoWriter(unblended, width, height, sound=performance.wav))
-        for index, shot in enumerate(_shots_ahead(processor, performance, stack)):
+            plain = stack.enter_context(VideoWriter(unblended, width, height, sound=sound))
+        for index, shot in zip(frames, _shots_ahead(processor, performance, frames, stack), strict=True):
             if cancel is not None and cancel.is_set():
-                raise RenderCancelled(f"stopped at frame {index} of {performance.frames}")
+                raise RenderCancelled(f"stopped at frame {index - frames.start} of {len(frames)}")
             result = processor.blend_shot(shot, settings)
             writer.write(result.frame)
             if plain is not None:
@@ -91,13 +100,29 @@ def render(
                     scores.append((seam.score, index))
                 blended_frames += 1
             if progress is not None:
-                progress(index + 1, performance.frames)
+                progress(index + 1 - frames.start, len(frames))
     worst = max(scores, default=None)
     return RenderReport(
-        output, performance.frames, blended_frames, time.monotonic() - started,
+        output, len(frames), blended_frames, time.monotonic() - started,
         sum(score for score, _ in scores) / len(scores) if scores else None,
         worst[0] if worst else None, worst[1] if worst else None, performance.notes,
     )  # fmt: skip
+
+
+def check_range(frames: FrameRange | None, total: int) -> FrameRange:
+    """The frames to render, all of them when None is given; ValueError unless they are some of 0 .. total - 1."""
+    frames = FrameRange(0, total) if frames is None else frames
+    if not 0 <= frames.start < frames.stop <= total:
+        raise ValueError(
+            f"frames must be a part of 0 .. {total - 1} with start before stop; got {frames.start} .. {frames.stop}"
+        )
+    return frames
+
+
+def sound_of(performance: Performance, frames: FrameRange) -> NDArray[np.float32]:
+    """The samples that belong to these frames; the last frame of the whole keeps what is left over."""
+    edges = [-(-index * SAMPLE_RATE // FPS) for index in (frames.start, frames.stop)]
+    return performance.wav[edges[0] : None if frames.stop == performance.frames else edges[1]]
 
 
 def check_outputs(output: Path, unblended: Path | None, *, keep: Sequence[Path] = ()) -> None:
@@ -119,16 +144,22 @@ def check_outputs(output: Path, unblended: Path | None, *, keep: Sequence[Path] 
         raise ClipError("the blended and the unblended video need two names; got one for both")
 
 
-def _metadata(processor: CoreClipsProcessor, performance: Performance, settings: BlendSettings) -> dict[str, str]:
-    recipe = {
+def _metadata(
+    processor: CoreClipsProcessor, performance: Performance, settings: BlendSettings, frames: FrameRange
+) -> dict[str, str]:
+    recipe: dict[str, object] = {
         "model": processor.model_name,
         "base": performance.base,
         "settings": settings.model_dump(),
     }
+    if len(frames) < performance.frames:
+        recipe["frames"] = [frames.start, frames.stop]
     return {"comment": "AI-generated", "seamline": json.dumps(recipe)}
 
 
-def _shots_ahead(processor: CoreClipsProcessor, performance: Performance, stack: ExitStack) -> Iterator[Shot]:
+def _shots_ahead(
+    processor: CoreClipsProcessor, performance: Performance, frames: FrameRange, stack: ExitStack
+) -> Iterator[Shot]:
     """Shots in order, made by a thread of their own that stays at most QUEUE_FRAMES ahead."""
     ready: queue.Queue[Shot | BaseException | None] = queue.Queue(QUEUE_FRAMES)
     stop = threading.Event()
@@ -142,7 +173,7 @@ def _shots_ahead(processor: CoreClipsProcessor, performance: Performance, stack:
 
     def work() -> None:
         try:
-            for index in range(performance.frames):
+            for index in frames:
                 if stop.is_set():
                     return
                 put(processor.shot(performance, index))
