@@ -92,7 +92,7 @@ class PresetShelf:
     def __init__(self, workspace: Path) -> None:
         self._workspace = workspace
 
-    def list(self, model: str | None = None, clip: str | None = None) -> tuple[list[Preset], list[str]]:
+    def listing(self, model: str | None = None, clip: str | None = None) -> tuple[list[Preset], list[str]]:
         """Presets for a model and clip, shipped ones first, and notes on files that are left aside."""
         scope = self._scope(model, clip)
         files = preset_files(self._workspace, scope.model, scope.clip)

@@ -24,14 +24,14 @@ def shelf(tmp_path):
 
 
 def names(shelf, *scope):
-    return [preset.name for preset in shelf.list(*scope)[0]]
+    return [preset.name for preset in shelf.listing(*scope)[0]]
 
 
 def test_saved_presets_come_back_and_are_found_by_the_command_line_too(shelf, tmp_path):
     assert shelf.save("  Bärte, weich ", SOFT, when="for\nbeards") == "Bärte, weich"
     assert names(shelf) == ["default", "classic", "Bärte, weich"]
     assert shelf.load("Bärte, weich") == load_preset("Bärte, weich", tmp_path) == BlendSettings.parse(SOFT)
-    preset = shelf.list()[0][-1].describe()
+    preset = shelf.listing()[0][-1].describe()
     assert (preset["kind"], preset["when"], preset["scope"]) == ("own", "for beards", "everything")
     assert [path.name for path in (tmp_path / "presets").iterdir()] == ["Bärte, weich.yaml"]
 
@@ -51,7 +51,7 @@ def test_narrower_presets_win(shelf):
     ]
     assert feather == [10, 20, 20, 30]
     assert shelf.load("mine", "LS1", AUTOMATIC).feather_amount == 20
-    assert shelf.list("LS1", EVENING)[0][-1].scope == f"LS1, {EVENING}"
+    assert shelf.listing("LS1", EVENING)[0][-1].scope == f"LS1, {EVENING}"
     shelf.delete("mine", model="LS1", clip=EVENING)
     assert shelf.load("mine", "LS1", EVENING).feather_amount == 20
 
@@ -119,7 +119,7 @@ def test_files_that_cannot_be_used_are_shown_with_the_reason(shelf, tmp_path):
     (tmp_path / "presets" / "bad.yaml").write_text("feather_amount: 99\n", encoding="utf-8")
     (tmp_path / "presets" / "default.yaml").write_text("feather_amount: 9\n", encoding="utf-8")
     (tmp_path / "presets" / ".half.part.yaml").write_text("", encoding="utf-8")
-    shown, notes = shelf.list()
+    shown, notes = shelf.listing()
     assert [preset.name for preset in shown] == ["default", "classic", "bad"]
     assert "between 0 and 60" in shown[-1].error
     assert shown[0].settings == BlendSettings()
