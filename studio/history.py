@@ -28,6 +28,7 @@ from clips.timeline import FPS
 
 UNBLENDED = " unblended"
 THUMBNAIL_PX = 120
+RECIPE_TAGS = ("synopsis", "seamline")
 EVERYBODY = ""
 """Owner of what was rendered at the command line, or where one person alone can reach the studio."""
 
@@ -234,11 +235,12 @@ def _id(path: Path) -> str:
 
 def _recipe(header: Header) -> dict[str, Any] | None:
     """The recipe in a video's own metadata, None where it has none that can be read."""
-    try:
-        recipe = json.loads(header.tags.get("seamline", ""))
-    except ValueError:
-        return None
-    return recipe if isinstance(recipe, dict) else None
+    for tag in RECIPE_TAGS:
+        with suppress(ValueError):
+            recipe = json.loads(header.tags.get(tag, ""))
+            if isinstance(recipe, dict) and "settings" in recipe:
+                return recipe
+    return None
 
 
 def _text(value: object) -> str | None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from blending import BlendSettings
 from clips.render import RenderCancelled, RenderReport, check_range
 from clips.timeline import FrameRange
-from studio.history import EVERYBODY, UNBLENDED, About, RenderHistory
+from studio.history import UNBLENDED, About, RenderHistory
 from studio.sessions import Session
 
 REPORT_EVERY_S = 0.25
@@ -60,12 +60,12 @@ class Renders:
             return self._videos.get(token)
 
     def run(
-        self, session: Session, settings: BlendSettings, *, frames: FrameRange | None = None, owner: str = EVERYBODY
+        self, session: Session, settings: BlendSettings, *, frames: FrameRange | None = None
     ) -> Iterator[RenderState]:
         """Render blended and unblended video; yields states. Closing the generator, or session.cancel,
         stops the render within a frame and leaves nothing.
 
-        frames: only these. owner: who finds it in the history. ValueError for frames that are not there.
+        frames: only these. ValueError for frames that are not there.
         """
         frames = check_range(frames, session.performance.frames)
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -76,11 +76,11 @@ class Renders:
                 raise RenderCancelled("stopped before it began")
             yield RenderState(0, len(frames), time.monotonic() - started, waiting=True)
         try:
-            yield from self._run(session, settings, frames, owner)
+            yield from self._run(session, settings, frames)
         finally:
             self._turn.release()
 
-    def _run(self, session: Session, settings: BlendSettings, frames: FrameRange, owner: str) -> Iterator[RenderState]:
+    def _run(self, session: Session, settings: BlendSettings, frames: FrameRange) -> Iterator[RenderState]:
         total, done = len(frames), 0
         started = time.monotonic()
         outcome: list[RenderReport | BaseException] = []
@@ -112,7 +112,8 @@ class Renders:
                 raise result
             blended, unblended = map(self._keep, paths)
             about = About(
-                owner=owner, model=session.processor.model_name, base=session.performance.base, sound=session.sound,
+                owner=session.owner, model=session.processor.model_name, base=session.performance.base,
+                sound=session.sound,
                 range=None if total == session.performance.frames else (frames.start, frames.stop),
             )  # fmt: skip
             id = self.history.record(result, about)

@@ -21,13 +21,18 @@ PERFORMANCES_KEPT = 6
 
 @dataclass(frozen=True, eq=False)
 class Session:
-    """One sound over one base. cancel: set to stop the render that runs for it. sound: name of its file."""
+    """One sound over one base.
+
+    cancel: set to stop the render that runs for it. sound: name of its file. owner: who finds in the history what is
+    rendered of it, see `RenderHistory`.
+    """
 
     token: str
     processor: CoreClipsProcessor
     performance: Performance
     cancel: threading.Event = field(default_factory=threading.Event)
     sound: str = ""
+    owner: str = ""
 
     def describe(self) -> dict[str, object]:
         """What the page needs to know, as JSON values."""
@@ -63,22 +68,22 @@ class Sessions:
         """What can stand under the face: the automatic choice first, then each clip."""
         return [AUTOMATIC, *(clip.name for clip in ClipLibrary(self.workspace).clips(model))]
 
-    def open(self, model: str, audio: Path, base: str) -> Session:
+    def open(self, model: str, audio: Path, base: str, *, owner: str = "") -> Session:
         """Lay a sound over a base. ClipError or ModelError say what cannot be used."""
-        session = self.make(model, audio, base)
+        session = self.make(model, audio, base, owner=owner)
         with self._lock:
             self._sessions[session.token] = session
             while len(self._sessions) > SESSIONS_KEPT:
                 self._sessions.popitem(last=False)
         return session
 
-    def make(self, model: str, audio: Path, base: str) -> Session:
+    def make(self, model: str, audio: Path, base: str, *, owner: str = "") -> Session:
         """As `open`, for whoever keeps the session: nobody finds it by its token."""
         stat = check_source(audio, "sound").stat()
         processor = self.processor(model)
         key = (model, base, audio, stat.st_size, stat.st_mtime_ns, tuple(processor.clips))
         performance = self._performances.get(key, lambda: processor.prepare(audio, base))
-        return Session(secrets.token_urlsafe(16), processor, performance, sound=audio.name)
+        return Session(secrets.token_urlsafe(16), processor, performance, sound=audio.name, owner=owner)
 
     def clips_changed(self, model: str) -> None:
         """A clip was added to a model's: it is there for sessions opened from now on."""

@@ -30,14 +30,16 @@ SETTINGS = BlendSettings(expansion_ratio=1.22, feather_amount=18, colour="mean_s
 @pytest.fixture(scope="module")
 def session(processor, speech):
     """24 frames on one clip."""
-    return Session("token", processor, processor.prepare(speech[8000:23_360], EVENING), sound="A=B; #Hallo.wav")
+    return Session(
+        "token", processor, processor.prepare(speech[8000:23_360], EVENING), sound="A=B; #Hallo.wav", owner="ann"
+    )
 
 
 @pytest.fixture(scope="module")
 def made(session, tmp_path_factory):
     """A workspace with one finished render by "ann", and its last state."""
     folder = tmp_path_factory.mktemp("made")
-    states = list(Renders(folder, RenderHistory(folder, shared=False)).run(session, SETTINGS, owner="ann"))
+    states = list(Renders(folder, RenderHistory(folder, shared=False)).run(session, SETTINGS))
     return folder, states[-1]
 
 
@@ -149,10 +151,15 @@ def test_settings_of_another_version_are_told(made, tmp_path):
         ("range", {"settings": {"feather_amount": 99}}),
         ("key", {"settings": {"fether": 1}}),
         ("list", []),
+        ("other", {"a": 1}),
     ):
         subprocess.run(
-            [ffmpeg_exe(), "-loglevel", "error", "-i", source, "-c", "copy",
-             "-metadata", f"seamline={json.dumps(recipe)}", "-movflags", "+use_metadata_tags", tmp_path / "renders" / f"{name}.mp4"], check=True,
+            [
+                ffmpeg_exe(), "-loglevel", "error", "-i", source, "-c", "copy", "-metadata",
+                f"seamline={json.dumps(recipe)}", "-movflags", "+use_metadata_tags",
+                tmp_path / "renders" / f"{name}.mp4",
+            ],
+            check=True,
         )  # fmt: skip
     history = RenderHistory(tmp_path)
     said = {}
@@ -163,6 +170,7 @@ def test_settings_of_another_version_are_told(made, tmp_path):
     assert "do not fit this version of Seamline: feather_amount must be between" in said["range"]
     assert "fether is not a setting" in said["key"]
     assert "holds no settings" in said["list"]
+    assert "holds no settings" in said["other"]
 
 
 def test_header_tags_come_back_whatever_they_hold(tmp_path):
