@@ -158,14 +158,14 @@ class Guard:
     def _refusal(self, scope: Scope, headers: Headers, user: str | None) -> tuple[int, str] | None:
         """Status and reason for a request that must not go on."""
         path, host = scope["path"], headers.get("host", "")
-        if self._access.hosts is not None and urlsplit(f"//{host}").hostname not in self._access.hosts:
+        if self._access.hosts is not None and _host_name(host) not in self._access.hosts:
             return (
                 421,
                 "the studio answers at this machine's own address only; start it with --host to reach it by name",
             )
         origin = headers.get("origin")
         changes = scope["type"] == "websocket" or scope["method"] not in ("GET", "HEAD", "OPTIONS")
-        if changes and origin is not None and urlsplit(origin).netloc != host:
+        if changes and origin is not None and origin.partition("://")[2] != host:
             return 403, "the studio answers its own page only"
         if self._access.user_of and user is None and not (path in _OPEN_PATHS or path.startswith(_OPEN_FOLDERS)):
             return 401, "log in first"
@@ -246,6 +246,14 @@ def _texts(body: bytes) -> Iterator[tuple[str, str]]:
             waiting += value.items()
         elif isinstance(value, list):
             waiting += [("", one) for one in value]
+
+
+def _host_name(host: str) -> str | None:
+    """The name in a Host header, without the port; None where there is none."""
+    try:
+        return urlsplit(f"//{host}").hostname
+    except ValueError:
+        return None
 
 
 def _real(path: str) -> str:

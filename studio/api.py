@@ -5,12 +5,13 @@ Everything that comes in is checked here, whatever type it claims to have: Gradi
 
 from __future__ import annotations
 
+import inspect
 import math
 import secrets
 from collections.abc import Callable, Iterator, Mapping
 from functools import wraps
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar, get_args, get_origin, get_type_hints
 
 import cv2
 import gradio as gr
@@ -299,7 +300,7 @@ def _told(work: Callable[Parameters, Returned]) -> Callable[Parameters, Returned
         except Exception as e:
             raise _said(e) from e
 
-    return told
+    return _typed(told, work)
 
 
 def _told_steps(work: Callable[Parameters, Iterator[Returned]]) -> Callable[Parameters, Iterator[Returned]]:
@@ -310,6 +311,15 @@ def _told_steps(work: Callable[Parameters, Iterator[Returned]]) -> Callable[Para
         except Exception as e:
             raise _said(e) from e
 
-    # Gradio reads the number of results from the annotation, which for a generator is not what it yields.
-    told.__annotations__ = {**work.__annotations__, "return": tuple[gr.FileData, gr.FileData, dict[str, Any]]}
+    return _typed(told, work)
+
+
+def _typed(told: Callable[Parameters, Returned], work: Callable[..., Any]) -> Callable[Parameters, Returned]:
+    """Gives a function the signature that Gradio reads: no annotations as text, and what a generator yields."""
+    hints, signature = get_type_hints(work), inspect.signature(work)
+    returns = hints["return"]
+    if get_origin(returns) is Iterator:
+        returns = get_args(returns)[0]
+    typed = [one.replace(annotation=hints[name]) for name, one in signature.parameters.items()]
+    told.__signature__ = signature.replace(parameters=typed, return_annotation=returns)  # type: ignore[attr-defined]
     return told
