@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from fastapi import FastAPI
 from gradio.routes import App as GradioApp
+from gradio.utils import get_upload_folder
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import cookie_parser
 from starlette.responses import JSONResponse
@@ -35,7 +36,6 @@ COOKIE = "seamline-person"
 COOKIE_S = 365 * 86_400
 WRONG_PASSWORD_S = 1.0
 _FILES = ("/gradio_api/file=", "/gradio_api/file/")
-_CALLS = ("/gradio_api/queue/join", "/gradio_api/call/", "/gradio_api/run/", "/gradio_api/api/")
 # What a person needs to see the log-in page and to log in. None of it shows clips, renders or settings.
 _OPEN_PATHS = {
     "/", "/login", "/login/", "/logout", "/theme.css", "/favicon.ico", "/manifest.json", "/robots.txt", "/pwa_icon",
@@ -190,7 +190,7 @@ class Guard:
             if body is None:
                 await _refuse(scope, receive, send, 413, f"a request may have {MAX_BODY >> 20} MB")
                 return
-            if path.startswith(_CALLS) and (reason := self._misuse(body, person)):
+            if path.startswith("/gradio_api/") and (reason := self._misuse(body, person)):
                 await _refuse(scope, receive, send, 403, reason)
                 return
             receive = _replay(body, receive)
@@ -221,14 +221,18 @@ class Guard:
         return owners is None or person in owners
 
     def _misuse(self, body: bytes, person: str) -> str:
-        """Why a call may not go on: it names a file that another person's page uploaded, or an address instead of a
-        file, which Gradio would fetch."""
+        """Why a call may not go on: it names a file that another person's page uploaded, or one that nobody uploaded.
+
+        A mounted Gradio copies any file of this machine that a call names into its cache (6.31: `_check_allowed` looks
+        only where the page was started by launch()), and fetches addresses.
+        """
+        folder = _real(get_upload_folder())
         for key, text in _texts(body):
             owners = self._uploads.get(_real(text))
             if owners is not None and not owners & {person, ANYBODY}:
                 return "this file was uploaded by somebody else"
-            if key == "path" and text.strip().lower().startswith(("http:", "https:")):
-                return "files must be uploaded; the studio fetches no addresses"
+            if key == "path" and text and not Path(_real(text)).is_relative_to(folder):
+                return "files must be uploaded; the studio opens no other files and fetches no addresses"
         return ""
 
 

@@ -27,7 +27,7 @@ from clips.render import RenderCancelled
 from clips.timeline import FPS, FrameRange
 from models.errors import ModelError
 from studio.access import person_of
-from studio.cache import hand_out
+from studio.cache import hand_out, without_cache_paths
 from studio.clip_intake import clip_table
 from studio.history import EVERYBODY
 from studio.renders import Renders, RenderState
@@ -286,7 +286,7 @@ def _answer(video: Path) -> gr.FileData:
 def _said(error: Exception) -> gr.Error:
     """What a caller reads. What nobody foresaw is told without its inside."""
     if isinstance(error, ClipError | ModelError | ValueError):
-        return gr.Error(str(error), print_exception=False)
+        return gr.Error(without_cache_paths(str(error)), print_exception=False)
     if isinstance(error, RenderCancelled):
         return gr.Error("the render was cancelled; nothing was written", print_exception=False)
     return gr.Error(f"the studio could not do this ({type(error).__name__}); see its log", print_exception=True)

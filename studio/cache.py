@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import shutil
+import tempfile
 import threading
 import time
 from contextlib import suppress
@@ -88,6 +90,12 @@ def keep_clean(workspace: Path) -> None:
             time.sleep(CLEAN_EVERY_S)
 
     threading.Thread(target=work, name="cache", daemon=True).start()
+
+
+def without_cache_paths(text: str) -> str:
+    """A message without the places of uploads in it: whoever knows a place can ask for the file."""
+    folder = re.escape(os.environ.get("GRADIO_TEMP_DIR") or str(Path(tempfile.gettempdir()) / "gradio"))
+    return re.sub(rf"(?:file:)?{folder}[/\\](?:[^/\\\s]+[/\\])?", "", text)
 
 
 def hand_out(source: Path, folder: Path) -> Path:

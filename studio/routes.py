@@ -21,7 +21,7 @@ from starlette.concurrency import run_in_threadpool
 from blending import BlendSettings
 from clips.errors import ClipError
 from studio.access import person_of
-from studio.cache import cache_folder
+from studio.cache import cache_folder, without_cache_paths
 from studio.clip_intake import MAX_BYTES, ClipIntake, IntakeState, clip_table
 from studio.history import Entry, RenderHistory
 from studio.links import link_query, read_link
@@ -198,7 +198,7 @@ async def _lines(sessions: Sessions, intake: ClipIntake, draft: Path, model: str
                 sessions.clips_changed(model)
             yield json.dumps(state.describe()) + "\n"
     except ClipError as e:
-        yield json.dumps({"error": str(e)}) + "\n"
+        yield json.dumps({"error": without_cache_paths(str(e))}) + "\n"
     finally:
         await asyncio.shield(run_in_threadpool(steps.close))  # type: ignore[attr-defined]
         _remove(draft)

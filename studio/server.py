@@ -17,7 +17,7 @@ from clips.errors import ClipError
 from models.errors import ModelError
 from studio.access import Access, Guard, password_check, user_by_cookie
 from studio.api import add_endpoints
-from studio.cache import keep_clean
+from studio.cache import keep_clean, without_cache_paths
 from studio.clip_intake import ClipIntake
 from studio.history import RenderHistory
 from studio.layout import build_page, page_head, page_style, page_theme
@@ -54,7 +54,7 @@ def build_app(
     @app.exception_handler(ModelError)
     @app.exception_handler(ValueError)
     def explain(_request: Request, error: Exception) -> JSONResponse:
-        return JSONResponse({"error": str(error)}, status_code=422)
+        return JSONResponse({"error": without_cache_paths(str(error))}, status_code=422)
 
     @app.post("/studio/preview")
     def preview_frame(wanted: PreviewRequest, request: Request) -> Response:

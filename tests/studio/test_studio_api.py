@@ -288,20 +288,37 @@ def test_other_sites_and_names_are_refused(server):
     assert raw(server, "GET", "/", Host=f"localhost:{server[0].rsplit(':', 1)[1]}")[0] == 200
 
 
-def test_files_are_not_fetched_from_addresses(server):
-    body = {"data": [{"path": "http://127.0.0.1:1/x.wav", "meta": {"_type": "gradio.FileData"}}], "session_hash": "x"}
-    status, text = raw(server, "POST", "/gradio_api/call/preview", json.dumps(body), **JSON)
-    assert (status, "fetches no addresses" in text) == (403, True)
+def test_files_that_nobody_uploaded_are_neither_read_nor_copied(server):
+    """Neither addresses, which Gradio would fetch, nor files of this machine, which it would copy into its cache."""
+    cache = server[1] / "cache" / "gradio"
+    before = sorted(cache.rglob("*"))
+    for path in (
+        "/etc/hostname",
+        "app_gradio.py",
+        str(cache / ".." / ".." / "x"),
+        "..",
+        "a\0b",
+        "http://127.0.0.1:1/x.wav",
+    ):
+        given = {"path": path, "meta": {"_type": "gradio.FileData"}}
+        for endpoint, body in (
+            ("call/preview", {"data": [given]}),
+            ("call/v2/preview", {"audio": given}),
+            ("run/preview", {"data": [given]}),
+            ("api/preview", {"data": [[given]]}),
+            ("queue/join", {"data": [given, "LS1", "core clips", "", 0], "fn_index": 0, "session_hash": "x"}),
+            ("stream/x", {"data": [{"a": given}]}),
+        ):
+            status, text = raw(server, "POST", f"/gradio_api/{endpoint}", json.dumps(body), **JSON)
+            assert (status, "must be uploaded" in text) == (403, True), (endpoint, path, text)
+    assert sorted(cache.rglob("*")) == before
 
 
-def test_files_that_nobody_uploaded_are_not_read(server):
-    for path in ("/etc/hostname", "app_gradio.py", str(server[1] / "cache" / "gradio"), "..", "a\0b", ""):
-        body = {"data": [{"path": path, "meta": {"_type": "gradio.FileData"}}]}
-        status, text = raw(server, "POST", "/gradio_api/call/preview", json.dumps(body), **JSON)
-        if status == 200:
-            text = httpx.get(f"{server[0]}/gradio_api/call/preview/{json.loads(text)['event_id']}", timeout=60).text
-        assert "event: error" in text or status in (400, 500), text
-        assert "ploaded" in text or "cache folder" in text, text
+def test_messages_do_not_tell_where_uploads_lie(server, client, tmp_path):
+    (tmp_path / "text.wav").write_text("This is no sound.\n" * 50)
+    with pytest.raises(AppError, match=r"text\.wav") as caught:
+        client.predict(handle_file(tmp_path / "text.wav"), api_name="/preview")
+    assert str(server[1]) not in str(caught.value)
 
 
 def test_an_upload_is_its_owners(server):
