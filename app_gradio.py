@@ -1,4 +1,4 @@
-"""Starts the studio: python app_gradio.py [--workspace DIR] [--host HOST] [--port N]"""
+"""Starts the studio: python app_gradio.py [--workspace DIR] [--host HOST] [--port N] [--auth USER:PASSWORD]"""
 
 from __future__ import annotations
 
@@ -21,6 +21,11 @@ def main() -> int:
     parser.add_argument("--port", type=int, default=7860)
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     parser.add_argument("--runtime", default="auto", help="what runs the network: auto, torch or openvino")
+    parser.add_argument(
+        "--auth",
+        metavar="USER:PASSWORD",
+        help="ask for this name and password; or a file with one such line per person",
+    )
     args = parser.parse_args()
 
     import socket
@@ -30,14 +35,21 @@ def main() -> int:
     from clips.errors import ClipError
     from models.errors import ModelError
     from models.runtime import pick_runtime
+    from studio.cache import use_own_upload_folder
+
+    workspace = args.workspace.resolve()
+    use_own_upload_folder(workspace)  # before Gradio looks for it
+    from studio.access import hosts_of, read_accounts
     from studio.server import build_app
 
     try:
+        accounts = read_accounts(args.auth) if args.auth is not None else None
         pick_runtime(args.runtime, args.device)
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((args.host, args.port))
-        app = build_app(args.workspace.resolve(), device=args.device, runtime=args.runtime)
+        hosts = hosts_of(args.host)
+        app = build_app(workspace, device=args.device, runtime=args.runtime, accounts=accounts, hosts=hosts)
     except (ClipError, ModelError) as e:
         print(f"error: {e}", file=sys.stderr)
         return 2
@@ -47,6 +59,8 @@ def main() -> int:
         )
         return 2
     print(f"Seamline is at http://{args.host}:{args.port}", flush=True)
+    if hosts is None and accounts is None:
+        print("Everybody who can reach this address can use it; --auth USER:PASSWORD asks for a password.", flush=True)
     uvicorn.run(app, host=args.host, port=args.port, log_level="warning", timeout_graceful_shutdown=2)
     return 0
 

@@ -45,7 +45,7 @@ from clips.parsing_masks import ParsingMasks, find_parsing
 from clips.quality import STANDARD
 from clips.seam_floor import measure_floor
 from clips.thumbnails import clip_thumbnails
-from clips.timeline import frame_count
+from clips.timeline import FrameRange, frame_count
 from clips.video import ClipFrames
 
 if TYPE_CHECKING:
@@ -482,8 +482,10 @@ class CoreClipsProcessor:
         edits: EditList | None = None,
         unblended: Path | str | None = None,
         cancel: threading.Event | None = None,
+        frames: FrameRange | None = None,
     ) -> RenderReport:
-        """Render the whole sound to an mp4 with sound, encoded once; see `clips.render.render`."""
+        """Render the whole sound, or these of its frames, to an mp4 with sound, encoded once; see
+        `clips.render.render`."""
         from clips.pipeline import cancellable, stop_when
         from clips.render import check_outputs, render
 
@@ -496,7 +498,7 @@ class CoreClipsProcessor:
             performance = cancellable(lambda: self.prepare(audio, base, edits=edits), stop_when(cancel))
         return render(
             self, performance, Path(output), settings or self.settings, quality=quality, progress=progress,
-            unblended=Path(unblended) if unblended else None, cancel=cancel,
+            unblended=Path(unblended) if unblended else None, cancel=cancel, frames=frames,
         )  # fmt: skip
 
 

@@ -92,7 +92,8 @@ class Seam(Part):
 
 
 class Recipe(Part):
-    """clips: those that are shown. cuts: a row for each, see `cuts_to_rows`. frames: of the whole video."""
+    """clips: those that are shown. cuts: a row for each, see `cuts_to_rows`. frames: of the whole
+    sound. part: the first of them that the video has and the one after the last, None for all."""
 
     made_by: Literal["Seamline"] = "Seamline"
     format: Literal[1] = 1
@@ -106,13 +107,21 @@ class Recipe(Part):
     clips: list[Clip] = Field(min_length=1, max_length=10_000)
     frames: Frames
     ramp_frames: Annotated[int, Field(ge=0, le=12)]
+    part: Annotated[list[Frames], Field(min_length=2, max_length=2)] | None = None
     cuts: list[list[int]] = Field(min_length=1, max_length=200_000)
     versions: dict[Name, Text]
 
 
-def recipe_of(processor: CoreClipsProcessor, performance: Performance, settings: BlendSettings, quality: str) -> Recipe:
+def recipe_of(
+    processor: CoreClipsProcessor,
+    performance: Performance,
+    settings: BlendSettings,
+    quality: str,
+    frames: FrameRange | None = None,
+) -> Recipe:
     """What a render of this performance comes from, but for its seam scores."""
     names = list(dict.fromkeys(cut.clip for cut in performance.edits.cuts))
+    part = None if frames is None or len(frames) == performance.frames else [frames.start, frames.stop]
     wav, model = performance.wav, processor.model
     return Recipe(
         sound=Sound(
@@ -126,7 +135,7 @@ def recipe_of(processor: CoreClipsProcessor, performance: Performance, settings:
         base=plain_name(performance.base), editing=processor.editing.model_dump(), settings=settings.model_dump(),
         quality=quality,
         clips=[_clip(processor, name) for name in names],
-        frames=performance.frames, ramp_frames=performance.edits.ramp_frames,
+        frames=performance.frames, part=part, ramp_frames=performance.edits.ramp_frames,
         cuts=cuts_to_rows(performance.edits, names), versions=versions(),
     )  # fmt: skip
 
@@ -256,6 +265,8 @@ def edits_of(recipe: Recipe) -> EditList:
     edits = rows_to_edits(recipe.cuts, [clip.name for clip in recipe.clips], recipe.ramp_frames)
     if edits.frames != recipe.frames:
         raise ValueError(f"cuts must cover {recipe.frames} frames; got {edits.frames}")
+    if recipe.part is not None and not recipe.part[0] < recipe.part[1] <= recipe.frames:
+        raise ValueError(f"part must lie in 0 .. {recipe.frames}; got {recipe.part}")
     return edits
 
 

@@ -12,12 +12,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
 from blending import BlendResult, BlendSettings, seam_score
+from clips.audio import SAMPLE_RATE
 from clips.errors import ClipError
 from clips.pipeline import RenderCancelled, Stages, cancellable, stop_when
 from clips.quality import STANDARD, quality_named
 from clips.recipe import AI_GENERATED, SEAM_PLACEHOLDER, Seam, recipe_of, recipe_tags, seam_text
 from clips.scratch import sweep
+from clips.timeline import FPS, FrameRange
 from clips.video import VideoWriter
 
 if TYPE_CHECKING:
@@ -48,7 +53,8 @@ class RenderReport:
     """What a render made.
 
     seam_mean, seam_worst: seam score over every fifth driven frame, None where nothing was driven;
-    worst_frame: where. blended_frames: how many of the frames the network drew. first_frame_s: seconds to the first.
+    worst_frame: where, counted from the start of the sound. blended_frames: how many of the frames the network drew.
+    first_frame_s: seconds to the first.
     """
 
     path: Path
@@ -76,9 +82,11 @@ def render(
     progress: Callable[[Progress], None] | None = None,
     unblended: Path | None = None,
     cancel: threading.Event | None = None,
+    frames: FrameRange | None = None,
 ) -> RenderReport:
     """Encode every frame of the performance once, with its sound and its recipe; optionally the unblended video too.
 
+    frames: only these, with their part of the sound; the same pictures as in the whole. ValueError outside of it.
     progress is called after each frame. When `cancel` is set, RenderCancelled follows within a second. On any error
     nothing appears under `output`. Of two renders to one output at once both come out whole, and the last to finish
     stays. Scratch files of ended processes in the output's folder are removed first. ClipError: two outputs of one
@@ -86,20 +94,21 @@ def render(
     """
     encoding = quality_named(quality)
     check_outputs(output, unblended)
+    frames = check_range(frames, performance.frames)
     for folder in {path.parent for path in (output, unblended) if path is not None}:
         sweep(folder)
     started, first_at, blended_frames = time.monotonic(), 0.0, 0
     scores: list[tuple[float, int]] = []
-    check = stop_when(cancel)
-    recipe = cancellable(lambda: recipe_of(processor, performance, settings, quality), check)
+    check, sound = stop_when(cancel), sound_of(performance, frames)
+    recipe = cancellable(lambda: recipe_of(processor, performance, settings, quality, frames), check)
     width, height = processor.frames_of(performance.edits.at(0).clip).info.size_wh
     with ExitStack() as stack:
 
         def opened(path: Path, tags: dict[str, str]) -> VideoWriter:
             return stack.enter_context(
                 VideoWriter(
-                    path, width, height, sound=performance.wav, crf=encoding.crf, preset=encoding.preset,
-                    metadata=tags, check=check,
+                    path, width, height, sound=sound, crf=encoding.crf, preset=encoding.preset, metadata=tags,
+                    check=check,
                 )
             )  # fmt: skip
 
@@ -107,8 +116,9 @@ def render(
         writer = opened(output, recipe_tags(recipe))
         plain = None if unblended is None else opened(unblended, {"comment": AI_GENERATED})
         stages = stack.enter_context(Stages(check))
-        shots = stages.ahead((processor.shot(performance, index) for index in range(performance.frames)), "shots")
-        for index, (shot, result) in enumerate(stages.ahead(_blended(processor, shots, settings), "blend")):
+        shots = stages.ahead((processor.shot(performance, index) for index in frames), "shots")
+        blends = stages.ahead(_blended(processor, shots, settings), "blend")
+        for index, (shot, result) in zip(frames, blends, strict=True):
             check()
             first_at = first_at or time.monotonic()
             writer.write(result.frame)
@@ -120,13 +130,13 @@ def render(
                     scores.append((seam.score, index))
                 blended_frames += 1
             if progress is not None:
-                now = time.monotonic()
-                progress(Progress(index + 1, performance.frames, now - started, index / max(now - first_at, 1e-9)))
+                now, done = time.monotonic(), index + 1 - frames.start
+                progress(Progress(done, len(frames), now - started, (done - 1) / max(now - first_at, 1e-9)))
         mean = sum(score for score, _ in scores) / len(scores) if scores else None
         worst, worst_frame = max(scores, default=(None, None))
         writer.fill(SEAM_PLACEHOLDER, seam_text(Seam(mean=mean, worst=worst, worst_frame=worst_frame)))
     return RenderReport(
-        output, performance.frames, blended_frames, time.monotonic() - started, mean, worst, worst_frame,
+        output, len(frames), blended_frames, time.monotonic() - started, mean, worst, worst_frame,
         performance.notes, first_at - started,
     )  # fmt: skip
 
@@ -139,6 +149,22 @@ def _blended(
         result = processor.blend_shot(shot, settings)
         _ = result.frame
         yield shot, result
+
+
+def check_range(frames: FrameRange | None, total: int) -> FrameRange:
+    """The frames to render, all of them when None is given; ValueError unless they are some of 0 .. total - 1."""
+    frames = FrameRange(0, total) if frames is None else frames
+    if not 0 <= frames.start < frames.stop <= total:
+        raise ValueError(
+            f"frames must be a part of 0 .. {total - 1} with start before stop; got {frames.start} .. {frames.stop}"
+        )
+    return frames
+
+
+def sound_of(performance: Performance, frames: FrameRange) -> NDArray[np.float32]:
+    """The samples that belong to these frames; the last frame of the whole keeps what is left over."""
+    edges = [-(-index * SAMPLE_RATE // FPS) for index in (frames.start, frames.stop)]
+    return performance.wav[edges[0] : None if frames.stop == performance.frames else edges[1]]
 
 
 def check_outputs(output: Path, unblended: Path | None, *, keep: Sequence[Path] = ()) -> None:

@@ -16,12 +16,14 @@ from clips.core_clips_processor import AUTOMATIC, CoreClipsProcessor, Performanc
 from clips.edit_command import add_editing_flags, editing_from
 from clips.edit_files import load_edits
 from clips.errors import ClipError
+from clips.handoff import frame_span
 from clips.library import default_workspace, workspace_folder
 from clips.pipeline import cancellable, stop_when
 from clips.presets import change_settings, load_preset
 from clips.quality import QUALITIES, STANDARD
 from clips.recipe import Recipe, editing_of, read_recipe, settings_of
 from clips.render import Progress, RenderReport, check_outputs
+from clips.timeline import FrameRange
 
 
 def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -63,6 +65,7 @@ def _render_flags(render: argparse.ArgumentParser) -> None:
         choices=list(QUALITIES),
         help="; ".join(f"{name}: {quality.help}" for name, quality in QUALITIES.items()) + f" (default {STANDARD})",
     )
+    render.add_argument("--frames", type=frame_span, metavar="A-B", help="only output frames A to B, both included")
     render.add_argument("--unblended", type=Path, metavar="FILE", help="write the unblended video too")
     render.add_argument("--edits", type=Path, metavar="LIST.json", help="cut as this edit list says, see `edit`")
     add_editing_flags(render)
@@ -120,13 +123,18 @@ def render_command(args: argparse.Namespace) -> int:
     processor, performance = cancellable(prepared, stop_when(None))  # Ctrl-C does not wait for a network to be loaded
     prepared_s = time.monotonic() - started
     report = processor.generate_video(
-        performance, args.output, quality=quality, progress=progress_bar(), unblended=args.unblended
-    )
+        performance, args.output, quality=quality, progress=progress_bar(), unblended=args.unblended,
+        frames=args.frames or (part_of(like) if like else None),
+    )  # fmt: skip
     print(f"network: {processor.model.runtime.about}")
     for note in report.notes:
         print(f"note: {note}")
     print(f"wrote {report.path}: {said_of(report)}; first frame after {prepared_s + report.first_frame_s:.1f} s")
     return 0
+
+
+def part_of(recipe: Recipe) -> FrameRange | None:
+    return None if recipe.part is None else FrameRange(*recipe.part)
 
 
 def like_settings(args: argparse.Namespace, like: Recipe | None) -> BlendSettings:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 from collections.abc import Callable, Iterator, Sequence
+from functools import wraps
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
@@ -17,6 +18,7 @@ from clips.library import SAMPLE_SPEECH
 from clips.presets import load_preset, preset_names
 from clips.render import RenderCancelled
 from models.errors import ModelError
+from studio.access import person_of
 from studio.renders import Renders, RenderState
 from studio.sessions import Sessions
 
@@ -131,6 +133,7 @@ def build_page(sessions: Sessions, renders: Renders) -> gr.Blocks:
             js="(...values) => { window.seamline.starting(); return values; }",
             show_progress="hidden",
             concurrency_limit=1,
+            concurrency_id="render",
             api_visibility="private",
         )
         cancel.click(
@@ -171,7 +174,7 @@ def _values(settings: BlendSettings, names: Sequence[str]) -> list[object]:
 
 def _opener(sessions: Sessions) -> Callable[..., tuple[Any, ...]]:
     def open_session(
-        audio: str | None, model: str | None, base: str | None, before: str | None, frame: float
+        audio: str | None, model: str | None, base: str | None, before: str | None, frame: float, request: gr.Request
     ) -> tuple[Any, ...]:
         """Session for the viewer, the scrubber's length and place, the bases of the model, and the switch of parsing
         masks, which is shown where the model's clips have some: elsewhere it would do nothing."""
@@ -185,7 +188,7 @@ def _opener(sessions: Sessions) -> Callable[..., tuple[Any, ...]]:
         if not audio:
             empty = json.dumps({"empty": "Upload speech or record it: the mouth follows it."})
             return empty, gr.Slider(), offered, gr.skip()
-        session = sessions.open(model, Path(audio), base)
+        session = sessions.open(model, Path(audio), base, owner=person_of(request))
         edits = session.performance.edits
         if _shown_frames(before) != edits.frames:  # another sound: a frame in its first speech
             cut = next((cut for cut in edits.cuts if cut.driven), edits.cuts[0])
@@ -257,6 +260,7 @@ def _token(session_text: str) -> str:
 def _explained(work: Callable[Parameters, Returned]) -> Callable[Parameters, Returned]:
     """The same function whose errors appear as a message on the page."""
 
+    @wraps(work)  # Gradio looks at the parameters
     def explained(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Returned:
         try:
             return work(*args, **kwargs)

@@ -11,7 +11,10 @@ from datetime import datetime
 from pathlib import Path
 
 from blending import BlendSettings
-from clips.render import Progress, RenderReport
+from clips.quality import STANDARD
+from clips.render import Progress, RenderCancelled, RenderReport, check_range
+from clips.timeline import FrameRange
+from studio.history import UNBLENDED, About, RenderHistory
 from studio.sessions import Session
 
 REPORT_EVERY_S = 0.25
@@ -19,32 +22,62 @@ REPORT_EVERY_S = 0.25
 
 @dataclass(frozen=True)
 class RenderState(Progress):
-    """Where a render stands, and the report with both videos' tokens once complete."""
+    """Where a render stands, and the report with both videos' tokens once complete.
+
+    waiting: another render has to end first. id: the finished render's in the history.
+    """
 
     report: RenderReport | None = None
     blended: str = ""
     unblended: str = ""
+    waiting: bool = False
+    id: str = ""
 
 
 class Renders:
-    """Renders into WORKSPACE/renders and hands videos out by token."""
+    """Renders into WORKSPACE/renders, one at a time, keeps their history and hands videos out by token."""
 
-    def __init__(self, workspace: Path) -> None:
+    def __init__(self, workspace: Path, history: RenderHistory | None = None) -> None:
         self.folder = workspace / "renders"
+        self.history = history or RenderHistory(workspace)
         self._videos: dict[str, Path] = {}
-        self._lock = threading.Lock()
+        self._lock, self._turn = threading.Lock(), threading.Lock()
 
     def video(self, token: str) -> Path | None:
         """The video of a token, None when there is none."""
         with self._lock:
             return self._videos.get(token)
 
-    def run(self, session: Session, settings: BlendSettings) -> Iterator[RenderState]:
+    def run(
+        self,
+        session: Session,
+        settings: BlendSettings,
+        *,
+        frames: FrameRange | None = None,
+        quality: str = STANDARD,
+    ) -> Iterator[RenderState]:
         """Render blended and unblended video; yields states. Closing the generator, or session.cancel,
-        stops the render within a frame and leaves nothing."""
+        stops the render within a frame and leaves nothing.
+
+        frames: only these. ValueError for frames that are not there.
+        """
+        frames = check_range(frames, session.performance.frames)
         self.folder.mkdir(parents=True, exist_ok=True)
         session.cancel.clear()
-        total = session.performance.frames
+        started = time.monotonic()
+        while not self._turn.acquire(timeout=REPORT_EVERY_S):
+            if session.cancel.is_set():
+                raise RenderCancelled("stopped before it began")
+            yield RenderState(0, len(frames), time.monotonic() - started, waiting=True)
+        try:
+            yield from self._run(session, settings, frames, quality)
+        finally:
+            self._turn.release()
+
+    def _run(
+        self, session: Session, settings: BlendSettings, frames: FrameRange, quality: str
+    ) -> Iterator[RenderState]:
+        total = len(frames)
         latest = Progress(0, total, 0.0)
         outcome: list[RenderReport | BaseException] = []
         paths = self._paths(session)
@@ -57,9 +90,10 @@ class Renders:
             try:
                 outcome.append(
                     session.processor.generate_video(
-                        session.performance, paths[0], settings, keep, unblended=paths[1], cancel=session.cancel
+                        session.performance, paths[0], settings, keep, unblended=paths[1], cancel=session.cancel,
+                        frames=frames, quality=quality,
                     )
-                )
+                )  # fmt: skip
             except BaseException as e:
                 outcome.append(e)
 
@@ -72,17 +106,24 @@ class Renders:
             result = outcome[0]
             if isinstance(result, BaseException):
                 raise result
-            tokens = [self._keep(path) for path in paths]
-            yield RenderState(total, total, result.seconds, result.frames_per_second, result, *tokens)
+            blended, unblended = map(self._keep, paths)
+            about = About(
+                owner=session.owner, model=session.processor.model_name, base=session.performance.base,
+                sound=session.sound, quality=quality,
+                range=None if total == session.performance.frames else (frames.start, frames.stop),
+            )  # fmt: skip
+            id = self.history.record(result, about)
+            yield RenderState(total, total, result.seconds, result.frames_per_second, result, blended, unblended, id=id)
         finally:
             session.cancel.set()
             worker.join()
+            session.cancel.clear()  # the page's next render may be waiting
 
     def _paths(self, session: Session) -> tuple[Path, Path]:
         stamp = datetime.now().strftime("%Y-%m-%d %H.%M.%S")
         base = re.sub(r"[^\w ,.-]", "_", f"{session.processor.model_name} {session.performance.base}")
         name = f"{stamp} {base} {secrets.token_hex(2)}"
-        return self.folder / f"{name}.mp4", self.folder / f"{name} unblended.mp4"
+        return self.folder / f"{name}.mp4", self.folder / f"{name}{UNBLENDED}.mp4"
 
     def _keep(self, path: Path) -> str:
         token = secrets.token_urlsafe(12)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -14,25 +15,46 @@ from fastapi.staticfiles import StaticFiles
 from blending import warm_up
 from clips.errors import ClipError
 from models.errors import ModelError
+from studio.access import Access, Guard, password_check, user_by_cookie
+from studio.api import add_endpoints
+from studio.cache import keep_clean, without_cache_paths
+from studio.clip_intake import ClipIntake
+from studio.history import RenderHistory
 from studio.layout import build_page, page_head, page_style, page_theme
+from studio.preset_shelf import PresetShelf
 from studio.preview import PreviewRequest, preview
 from studio.renders import Renders
+from studio.routes import clip_routes, history_routes, link_routes, preset_routes
 from studio.sessions import Sessions
 
 STATIC = Path(__file__).parent / "static"
 MAX_UPLOAD = "200mb"
 
 
-def build_app(workspace: Path, *, device: str = "auto", runtime: str = "auto") -> FastAPI:
-    """The studio as an ASGI application; the page is at /."""
+def build_app(
+    workspace: Path,
+    *,
+    device: str = "auto",
+    runtime: str = "auto",
+    accounts: Mapping[str, str] | None = None,
+    hosts: Sequence[str] | None = None,
+) -> FastAPI:
+    """The studio as an ASGI application; the page is at /.
+
+    accounts: names and passwords, one of which a person needs. hosts: names it answers to, see `access.hosts_of`;
+    None: any, and each person sees their own renders only.
+    """
     app = FastAPI(title="Seamline", docs_url=None, redoc_url=None, openapi_url=None)
-    sessions, renders = Sessions(workspace, device=device, runtime=runtime), Renders(workspace)
+    sessions = Sessions(workspace, device=device, runtime=runtime)
+    access = Access(None if hosts is None else tuple(hosts))
+    renders = Renders(workspace, RenderHistory(workspace, shared=hosts is not None and not accounts))
+    app.add_middleware(Guard, access=access)
 
     @app.exception_handler(ClipError)
     @app.exception_handler(ModelError)
     @app.exception_handler(ValueError)
     def explain(_request: Request, error: Exception) -> JSONResponse:
-        return JSONResponse({"error": str(error)}, status_code=422)
+        return JSONResponse({"error": without_cache_paths(str(error))}, status_code=422)
 
     @app.post("/studio/preview")
     def preview_frame(wanted: PreviewRequest, request: Request) -> Response:
@@ -47,11 +69,17 @@ def build_app(workspace: Path, *, device: str = "auto", runtime: str = "auto") -
             raise HTTPException(404, "this video is no longer there; render it again")
         return FileResponse(path, media_type="video/mp4", filename=path.name if download else None)
 
+    app.include_router(history_routes(renders.history))
+    app.include_router(preset_routes(PresetShelf(workspace)))
+    app.include_router(link_routes())
+    app.include_router(clip_routes(sessions, ClipIntake(workspace)))
     app.mount("/studio/static", StaticFiles(directory=STATIC), name="studio-static")
     threading.Thread(target=warm_up, name="warm-up", daemon=True).start()
+    keep_clean(workspace)
     page = build_page(sessions, renders)
+    add_endpoints(page, sessions, renders)
     page.queue(default_concurrency_limit=4, max_size=32)
-    return gr.mount_gradio_app(
+    gr.mount_gradio_app(
         app,
         page,
         path="/",
@@ -62,7 +90,12 @@ def build_app(workspace: Path, *, device: str = "auto", runtime: str = "auto") -
         show_error=True,
         max_file_size=MAX_UPLOAD,
         ssr_mode=False,
+        auth=password_check(accounts) if accounts else None,
+        run_history=False,
     )
+    if accounts:
+        access.user_of = user_by_cookie(app)
+    return app
 
 
 def refuse_foreign_pages(request: Request) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from clips.core_clips_processor import AUTOMATIC, CoreClipsProcessor, Performance, Recent
 from clips.errors import ClipError
+from clips.ffmpeg import check_source
 from clips.library import ClipLibrary
 from clips.timeline import FPS
 
@@ -20,12 +21,18 @@ PERFORMANCES_KEPT = 6
 
 @dataclass(frozen=True, eq=False)
 class Session:
-    """One sound over one base. cancel: set to stop the render that runs for it."""
+    """One sound over one base.
+
+    cancel: set to stop the render that runs for it. sound: name of its file. owner: who finds in the history what is
+    rendered of it, see `RenderHistory`.
+    """
 
     token: str
     processor: CoreClipsProcessor
     performance: Performance
     cancel: threading.Event = field(default_factory=threading.Event)
+    sound: str = ""
+    owner: str = ""
 
     def describe(self) -> dict[str, object]:
         """What the page needs to know, as JSON values."""
@@ -61,18 +68,29 @@ class Sessions:
         """What can stand under the face: the automatic choice first, then each clip."""
         return [AUTOMATIC, *(clip.name for clip in ClipLibrary(self.workspace).clips(model))]
 
-    def open(self, model: str, audio: Path, base: str) -> Session:
+    def open(self, model: str, audio: Path, base: str, *, owner: str = "") -> Session:
         """Lay a sound over a base. ClipError or ModelError say what cannot be used."""
-        processor = self._processor(model)
-        stat = audio.stat()
-        key = (model, base, audio, stat.st_size, stat.st_mtime_ns)
-        performance = self._performances.get(key, lambda: processor.prepare(audio, base))
-        session = Session(secrets.token_urlsafe(16), processor, performance)
+        session = self.make(model, audio, base, owner=owner)
         with self._lock:
             self._sessions[session.token] = session
             while len(self._sessions) > SESSIONS_KEPT:
                 self._sessions.popitem(last=False)
         return session
+
+    def make(self, model: str, audio: Path, base: str, *, owner: str = "") -> Session:
+        """As `open`, for whoever keeps the session: nobody finds it by its token."""
+        stat = check_source(audio, "sound").stat()
+        processor = self.processor(model)
+        key = (model, base, audio, stat.st_size, stat.st_mtime_ns, tuple(processor.clips))
+        performance = self._performances.get(key, lambda: processor.prepare(audio, base))
+        return Session(secrets.token_urlsafe(16), processor, performance, sound=audio.name, owner=owner)
+
+    def clips_changed(self, model: str) -> None:
+        """A clip was added to a model's: it is there for sessions opened from now on."""
+        with self._opening:
+            processor = self._processors.get(model)
+        if processor is not None:
+            processor.clips = {clip.name: clip for clip in ClipLibrary(self.workspace).clips(model)}
 
     def get(self, token: str) -> Session:
         """The session of a token; ClipError when it is no longer open."""
@@ -82,7 +100,8 @@ class Sessions:
             self._sessions.move_to_end(token)
             return self._sessions[token]
 
-    def _processor(self, model: str) -> CoreClipsProcessor:
+    def processor(self, model: str) -> CoreClipsProcessor:
+        """The model with its clips, loaded once. ClipError or ModelError when it cannot be used."""
         with self._opening:
             if model not in self._processors:
                 self._processors[model] = CoreClipsProcessor(

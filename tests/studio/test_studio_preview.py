@@ -131,7 +131,7 @@ def test_render_reports_and_hands_out_both_videos(session, tmp_path):
         assert info.frames == short.performance.frames
         assert info.has_sound
     assert renders.video("unknown") is None
-    assert len(list(renders.folder.iterdir())) == 2
+    assert len(list(renders.folder.glob("*.mp4"))) == 2
 
 
 def test_a_cancelled_render_leaves_nothing(session, tmp_path):

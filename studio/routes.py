@@ -1,0 +1,209 @@
+"""Plain HTTP routes of the studio's page: render history, presets, links and clips. JSON in, JSON or a file out.
+
+Errors are {"error": "..."} with status 422, for the page to show as they are.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import FileResponse, StreamingResponse
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.concurrency import run_in_threadpool
+
+from blending import BlendSettings
+from clips.errors import ClipError
+from studio.access import person_of
+from studio.cache import cache_folder, without_cache_paths
+from studio.clip_intake import MAX_BYTES, ClipIntake, IntakeState, clip_table
+from studio.history import Entry, RenderHistory
+from studio.links import link_query, read_link
+from studio.preset_shelf import PresetShelf
+from studio.sessions import Sessions
+
+NO_STORE = {"Cache-Control": "no-store"}
+
+
+class Place(BaseModel):
+    """A preset's name, and what it is for: everything, a model, or one clip of it."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+    name: str
+    model: str | None = None
+    clip: str | None = None
+
+
+class Saved(Place):
+    settings: dict[str, Any]
+    when: str = ""
+    replace: bool = False
+
+
+class Renamed(Place):
+    new: str
+
+
+class Linked(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+    settings: dict[str, Any]
+    model: str | None = Field(None, max_length=200)
+    base: str | None = Field(None, max_length=200)
+    frame: int | None = Field(None, ge=0)
+
+
+def history_routes(history: RenderHistory) -> APIRouter:
+    """Renders of the one who asks, newest first, and what can be done with each."""
+    router = APIRouter(prefix="/studio/renders")
+
+    def found(id: str, request: Request) -> Entry:
+        return history.get(id, person_of(request))
+
+    @router.get("")
+    def renders(request: Request) -> list[dict[str, object]]:
+        return [entry.describe() for entry in history.entries(person_of(request))]
+
+    @router.get("/{id}/thumbnail")
+    def thumbnail(id: str, request: Request) -> FileResponse:
+        return FileResponse(history.thumbnail(id, person_of(request)), media_type="image/jpeg", headers=NO_STORE)
+
+    @router.get("/{id}/video")
+    def video(id: str, request: Request, unblended: bool = False, download: bool = False) -> FileResponse:
+        entry = found(id, request)
+        path = entry.unblended if unblended else entry.path
+        if path is None:
+            raise ClipError(f"{entry.path.name} was rendered without its unblended video; render it again to compare")
+        return FileResponse(path, media_type="video/mp4", filename=path.name if download else None)
+
+    @router.get("/{id}/settings")
+    def settings(id: str, request: Request) -> dict[str, object]:
+        return history.settings(id, person_of(request))
+
+    @router.get("/{id}/recipe")
+    def recipe(id: str, request: Request) -> Response:
+        name = found(id, request).path.with_suffix(".recipe.json").name
+        return _download(history.recipe(id, person_of(request)), name)
+
+    @router.delete("/{id}")
+    def delete(id: str, request: Request) -> dict[str, str]:
+        history.delete(id, person_of(request))
+        return {"deleted": id}
+
+    return router
+
+
+def preset_routes(shelf: PresetShelf) -> APIRouter:
+    """Presets of the workspace, which everybody shares."""
+    router = APIRouter(prefix="/studio/presets")
+
+    @router.get("")
+    def presets(model: str | None = None, clip: str | None = None) -> dict[str, object]:
+        shown, notes = shelf.listing(model, clip)
+        return {"presets": [preset.describe() for preset in shown], "notes": notes}
+
+    @router.post("")
+    def save(wanted: Saved) -> dict[str, str]:
+        name = shelf.save(
+            wanted.name, wanted.settings, model=wanted.model, clip=wanted.clip, when=wanted.when, replace=wanted.replace
+        )
+        return {"name": name}
+
+    @router.post("/rename")
+    def rename(wanted: Renamed) -> dict[str, str]:
+        return {"name": shelf.rename(wanted.name, wanted.new, model=wanted.model, clip=wanted.clip)}
+
+    @router.post("/delete")
+    def delete(wanted: Place) -> dict[str, str]:
+        shelf.delete(wanted.name, model=wanted.model, clip=wanted.clip)
+        return {"deleted": wanted.name}
+
+    return router
+
+
+def link_routes() -> APIRouter:
+    """Settings in an address: made and read."""
+    router = APIRouter(prefix="/studio/link")
+
+    @router.post("")
+    def link(wanted: Linked) -> dict[str, str]:
+        settings = BlendSettings.parse(wanted.settings)
+        return {"query": link_query(settings, wanted.model, wanted.base, wanted.frame)}
+
+    @router.get("")
+    def state(request: Request) -> dict[str, object]:
+        read = read_link(request.url.query)
+        return {"settings": read.settings.model_dump(), "model": read.model, "base": read.base, "frame": read.frame}
+
+    return router
+
+
+def clip_routes(sessions: Sessions, intake: ClipIntake) -> APIRouter:
+    """The table of a model's clips, and adding one."""
+    router = APIRouter(prefix="/studio/clips")
+
+    @router.get("")
+    def clips(model: str) -> list[dict[str, object]]:
+        return clip_table(sessions.workspace, model)
+
+    @router.post("")
+    async def add(request: Request, model: str, name: str) -> StreamingResponse:
+        """The body is the mp4. Answers with one line of JSON per state; the last has the clip's name and its row of
+        the table, or the error."""
+        name = await run_in_threadpool(intake.check, model, name)
+        draft = cache_folder(sessions.workspace, "gradio") / secrets.token_hex(16) / "upload.mp4"
+        try:
+            await _receive(request, draft)
+        except BaseException:
+            _remove(draft)
+            raise
+        return StreamingResponse(_lines(sessions, intake, draft, model, name), media_type="application/x-ndjson")
+
+    return router
+
+
+async def _receive(request: Request, path: Path) -> None:
+    """Write a request's body to a file; ClipError over the limit, before more of it is read."""
+    too_much = f"a clip may have {MAX_BYTES >> 20} MB: cut it shorter"
+    length = request.headers.get("content-length", "0")
+    if not length.isdigit() or int(length) > MAX_BYTES:
+        raise ClipError(too_much)
+    path.parent.mkdir(parents=True)
+    size = 0
+    with path.open("wb") as file:
+        async for chunk in request.stream():
+            size += len(chunk)
+            if size > MAX_BYTES:
+                raise ClipError(too_much)
+            await run_in_threadpool(file.write, chunk)
+
+
+def _remove(draft: Path) -> None:
+    draft.unlink(missing_ok=True)
+    if draft.parent.is_dir():
+        draft.parent.rmdir()
+
+
+async def _lines(sessions: Sessions, intake: ClipIntake, draft: Path, model: str, name: str) -> AsyncIterator[str]:
+    """States as lines. When the one who asks is gone, the work stops and nothing is left."""
+    steps: Iterator[IntakeState] = intake.add(draft, model, name)
+    try:
+        while (state := await run_in_threadpool(next, steps, None)) is not None:
+            if state.clip:
+                sessions.clips_changed(model)
+            yield json.dumps(state.describe()) + "\n"
+    except ClipError as e:
+        yield json.dumps({"error": without_cache_paths(str(e))}) + "\n"
+    finally:
+        await asyncio.shield(run_in_threadpool(steps.close))  # type: ignore[attr-defined]
+        _remove(draft)
+
+
+def _download(text: str, name: str) -> Response:
+    held = {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(name)}"}
+    return Response(text, media_type="application/json", headers=held | NO_STORE)
