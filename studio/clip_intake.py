@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import queue
 import secrets
 import shutil
 import threading
-from collections.abc import Iterator
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from clips.clip_findings import ClipAssessment, ModelAssessment, assess_model
 from clips.errors import ClipError
 from clips.ffmpeg import check_source
 from clips.header import read_header
-from clips.inspect import clip_findings, frame_findings, measure_clip
 from clips.library import LANDMARKS_SUFFIX, ClipLibrary, CoreClip, clip_kind
 from clips.preprocess import ClipReport, preprocess_clip, up_to_date_landmarks, verify_clip
 from clips.video import probe
@@ -24,6 +26,7 @@ MAX_BYTES = 500 * 2**20
 MAX_CLIP_S = 120
 MAX_SIDE_PX = 4096
 MIN_SIDE_PX = 128
+ASSESSED_KEPT = 4
 FREE_BYTES = 2**30
 """An upload must leave this much of the disk free."""
 
@@ -176,42 +179,51 @@ def _preprocessed(draft: CoreClip) -> Iterator[IntakeState]:
 
 
 def clip_table(workspace: Path, model: str) -> list[dict[str, object]]:
-    """One row of JSON values for each clip of a model, what --verify and --stats measure, fit ones first.
+    """One row of JSON values for each clip of a model, what --verify measures, best first.
 
     A clip without landmarks has passed False and the reason; its figures are None.
     """
-    library = ClipLibrary(workspace)
-    clips = library.clips(model)
-    usable = [clip for clip in clips if up_to_date_landmarks(clip) is not None]
-    silence = next((clip for clip in usable if clip.kind == "silence"), None)
-    measured = {clip.name: measure_clip(clip) for clip in usable}
-    rows = []
-    for clip in clips:
-        if clip.name not in measured:
-            rows.append(_unusable(clip))
-            continue
-        mine = measured[clip.name]
-        findings = [
-            *frame_findings(mine),
-            *clip_findings(mine, [m for name, m in measured.items() if name != clip.name]),
-        ]
-        rows.append(_row(verify_clip(clip, silence=silence), findings, mine.ratio.mean()))
-    return sorted(rows, key=lambda row: (not row["passed"], -float(str(row["confidence"] or 0))))
+    clips = ClipLibrary(workspace).clips(model)
+    usable = tuple(clip for clip in clips if up_to_date_landmarks(clip) is not None)
+    rows = [_unusable(clip) for clip in clips if clip not in usable]
+    if usable:
+        found = assessment(usable, workspace)
+        rows += [_row(verify_clip(clip, one), one) for clip, one in zip(usable, found.clips, strict=True)]
+    return sorted(rows, key=lambda row: (not row["passed"], -float(str(row["score"] or 0))))
+
+
+_ASSESSED: OrderedDict[object, ModelAssessment] = OrderedDict()
+_ASSESSING = threading.Lock()
+
+
+def assessment(clips: Sequence[CoreClip], workspace: Path) -> ModelAssessment:
+    """`assess_model` of clips with landmarks, 14 ms a frame; the last few are kept until a clip or its landmarks
+    change."""
+    key = tuple((clip.model, clip.name, clip.sha256, clip.landmarks_path.stat().st_mtime_ns) for clip in clips)
+    with _ASSESSING:
+        if key not in _ASSESSED:
+            _ASSESSED[key] = assess_model(clips, workspace)
+            while len(_ASSESSED) > ASSESSED_KEPT:
+                _ASSESSED.popitem(last=False)
+        return _ASSESSED[key]
 
 
 _FIGURES = ("found_pct", "confidence", "jitter_pct", "step_pct", "face_size_px")
+_COMPARED = ("score", "turn_deg", "size_pct", "light", "training")
 
 
-def _row(report: ClipReport, findings: list[str], jaw_ratio: float) -> dict[str, object]:
-    figures: dict[str, object] = {}
-    for name in _FIGURES:
-        value = float(getattr(report, name))
-        figures[name] = round(value, 3) if value == value else None  # NaN is no JSON
+def _row(report: ClipReport, one: ClipAssessment) -> dict[str, object]:
+    loop = one.statistics.loop
+    figures = {name: float(getattr(report, name)) for name in _FIGURES}
+    figures |= {name: float(getattr(one, name)) for name in _COMPARED}
+    figures |= {"loop_pct": loop.landmarks_pct, "loop_levels": loop.picture_levels}
+    figures |= {"light_spread": one.statistics.light_spread}
+    rounded = {name: round(value, 3) if math.isfinite(value) else None for name, value in figures.items()}
+    advice = [str(found) for found in one.findings if not found.fault]
     return {
         "name": report.clip.name, "kind": report.clip.kind, "passed": report.passed, "frames": report.frames,
         "fps": str(report.fps) if report.fps.denominator > 1 else int(report.fps), "width": report.size_wh[0],
-        "height": report.size_wh[1], **figures, "jaw_ratio": round(float(jaw_ratio), 3),
-        "reasons": list(report.reasons), "notes": [*report.notes, *findings],
+        "height": report.size_wh[1], **rounded, "reasons": list(report.reasons), "notes": [*report.notes, *advice],
     }  # fmt: skip
 
 
@@ -223,5 +235,6 @@ def _unusable(clip: CoreClip) -> dict[str, object]:
         reason = str(e)
     return {
         "name": clip.name, "kind": clip.kind, "passed": False, "frames": None, "fps": None, "width": None,
-        "height": None, **dict.fromkeys(_FIGURES), "jaw_ratio": None, "reasons": [reason], "notes": [],
+        "height": None, **dict.fromkeys((*_FIGURES, *_COMPARED, "loop_pct", "loop_levels", "light_spread")),
+        "reasons": [reason], "notes": [],
     }  # fmt: skip

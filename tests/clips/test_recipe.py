@@ -159,7 +159,7 @@ def test_like_gives_the_same_frames_without_naming_the_sound(command, film, tmp_
 def test_the_recorded_cuts_are_used(command, film, tmp_path):
     """Not cuts that happen to be made the same way again."""
     content = read_recipe(film).model_dump()
-    content["cuts"] = [[content["frames"], 0, 3, 7, 1]]
+    content["cuts"] = [[content["frames"], 0, 3, 7, 1, 0, 0]]
     other = with_tags(film, tmp_path / "other.mp4", synopsis=json.dumps(content, separators=(",", ":")))
     assert command("--like", other, "--output", tmp_path / "again.mp4") == 0
     assert read_recipe(tmp_path / "again.mp4").cuts == content["cuts"]
