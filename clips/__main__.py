@@ -95,8 +95,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return say_error(e)
     except KeyboardInterrupt:
         return stopped()
-    from models import ModelError  # takes seconds: a mistyped setting is answered before
-
+    try:
+        from models import ModelError  # takes seconds: a mistyped setting is answered before
+    except KeyboardInterrupt:
+        return stopped()
     try:
         return render_command(args, settings, like)
     except (ClipError, ModelError, ValueError) as e:
