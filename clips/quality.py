@@ -16,12 +16,12 @@ class Quality:
     help: str
 
 
-# Size and CPU time of LS1's 640 x 640 px: `python -m clips.benchmark`.
+# Sizes of LS1's video of the sample, 640 x 640 px: 1.5, 2.0, 4.1 and 12.1 MB (`python -m clips.benchmark`).
 QUALITIES = {
-    "draft": Quality(26, "ultrafast", "to look at the timing; soft, half of the time to encode"),
+    "draft": Quality(26, "ultrafast", "soft, to look at the timing"),
     "standard": Quality(16, "veryfast", "no difference to be seen"),
-    "high": Quality(10, "medium", "for further editing; three times as long to encode"),
-    "lossless": Quality(0, "veryfast", "each pixel as it was encoded; very large, and browsers do not play it"),
+    "high": Quality(10, "medium", "for further editing, twice the size"),
+    "lossless": Quality(0, "veryfast", "each pixel as it was encoded, six times the size; browsers do not play it"),
 }
 STANDARD = "standard"
 

@@ -23,12 +23,12 @@ from blending import BlendSettings
 from clips.errors import ClipError
 from clips.ffmpeg import READ_LOCAL_FILES_ONLY, atomic_file, ffmpeg_exe, input_url
 from clips.header import Header, read_header
+from clips.recipe import RECIPE_TAG
 from clips.render import RenderReport
 from clips.timeline import FPS
 
 UNBLENDED = " unblended"
 THUMBNAIL_PX = 120
-RECIPE_TAGS = ("synopsis", "seamline")
 EVERYBODY = ""
 """Owner of what was rendered at the command line, or where one person alone can reach the studio."""
 
@@ -173,7 +173,7 @@ class RenderHistory:
                 [
                     ffmpeg_exe(), "-hide_banner", "-nostdin", "-loglevel", "error", *READ_LOCAL_FILES_ONLY,
                     "-ss", f"{max(0.0, at_s - 0.5 / float(FPS)):.3f}", "-i", input_url(entry.path), "-frames:v", "1",
-                    "-vf", f"scale=-2:{THUMBNAIL_PX}:flags=area", "-q:v", "4", "-f", "mjpeg", str(partial.absolute()),
+                    "-vf", f"scale=-2:{THUMBNAIL_PX}:flags=area", "-q:v", "4", "-f", "mjpeg", "-y", str(partial.absolute()),
                 ],
                 capture_output=True, timeout=30,
             )  # fmt: skip
@@ -235,11 +235,10 @@ def _id(path: Path) -> str:
 
 def _recipe(header: Header) -> dict[str, Any] | None:
     """The recipe in a video's own metadata, None where it has none that can be read."""
-    for tag in RECIPE_TAGS:
-        with suppress(ValueError):
-            recipe = json.loads(header.tags.get(tag, ""))
-            if isinstance(recipe, dict) and "settings" in recipe:
-                return recipe
+    with suppress(ValueError):
+        recipe = json.loads(header.tags.get(RECIPE_TAG, ""))
+        if isinstance(recipe, dict) and "settings" in recipe:
+            return recipe
     return None
 
 

@@ -259,8 +259,8 @@ def damaged(**changes):
         (damaged(settings={"compositor": "rm -rf"}), "compositor must be"),
         (damaged(settings={"feather_amount": 1e400}), "damaged"),
         (damaged(quality="best"), "damaged (quality"),
-        (damaged(cuts=[[1, 0, 0, 1, 0]]), "cuts must cover"),
-        (damaged(cuts=[[10**9, 0, 0, 1, 0]]), "cuts must cover"),
+        (damaged(cuts=[[1, 0, 0, 1, 0, 0, 0]]), "cuts must cover"),
+        (damaged(cuts=[[10**9, 0, 0, 1, 0, 0, 0]]), "cuts must cover"),
         (damaged(cuts=[[True, 0, 0, 1, 0]]), "damaged (cuts"),
         (damaged(frames=-1), "damaged (frames"),
         (damaged(clips=[]), "damaged (clips"),
@@ -299,7 +299,7 @@ def test_names_in_a_recipe_are_never_opened(command, film, tmp_path, capsys):
 
 def test_a_cut_beyond_its_clip_is_refused(command, film, tmp_path, capsys):
     content = read_recipe(film).model_dump()
-    content["cuts"] = [[content["frames"], 0, 500, 100, 1]]
+    content["cuts"] = [[content["frames"], 0, 500, 100, 1, 0, 0]]
     other = with_tags(film, tmp_path / "other.mp4", synopsis=json.dumps(content, separators=(",", ":")))
     assert command("--like", other, "--output", tmp_path / "again.mp4") == 2
     assert "shows frame 599" in capsys.readouterr().err

@@ -156,7 +156,7 @@ def test_settings_of_another_version_are_told(made, tmp_path):
         subprocess.run(
             [
                 ffmpeg_exe(), "-loglevel", "error", "-i", source, "-c", "copy", "-metadata",
-                f"seamline={json.dumps(recipe)}", "-movflags", "+use_metadata_tags",
+                f"synopsis={json.dumps(recipe)}",
                 tmp_path / "renders" / f"{name}.mp4",
             ],
             check=True,
@@ -177,7 +177,7 @@ def test_header_tags_come_back_whatever_they_hold(tmp_path):
     path = tmp_path / "a'b ü.mp4"
     tags = {
         "comment": "a=b;c#d\\e\nf [g]\n[h]",
-        "seamline": json.dumps({"name": "ü \\ = ; #", "list": [1, {"a": "\n"}]}),
+        "synopsis": json.dumps({"name": "ü \\ = ; #", "list": [1, {"a": "\n"}]}),
     }
     with VideoWriter(path, 32, 48, metadata=tags) as writer:
         for _ in range(5):
@@ -199,7 +199,7 @@ def test_a_range_is_bit_equal_to_the_same_frames_of_the_whole(session, tmp_path,
     for name, frames in (("whole", None), ("part", FrameRange(7, 15)), ("tail", FrameRange(20, 24))):
         report = render(
             session.processor, session.performance, tmp_path / f"{name}.mp4", SETTINGS, frames=frames,
-            progress=lambda done, total: calls.append((done, total)), unblended=tmp_path / f"{name}0.mp4",
+            progress=lambda one: calls.append((one.done, one.total)), unblended=tmp_path / f"{name}0.mp4",
         )  # fmt: skip
         assert calls[-1] == (report.frames, report.frames)
         info = probe(tmp_path / f"{name}.mp4")
@@ -207,7 +207,7 @@ def test_a_range_is_bit_equal_to_the_same_frames_of_the_whole(session, tmp_path,
         if frames is not None:
             assert report.frames == len(frames)
             assert report.worst_frame in frames
-            assert json.loads(read_header(info.path).tags["seamline"])["frames"] == [frames.start, frames.stop]
+            assert json.loads(read_header(info.path).tags["synopsis"])["part"] == [frames.start, frames.stop]
     for suffix in ("", "0"):
         whole = handed[f"whole{suffix}"]
         assert all(map(np.array_equal, handed[f"part{suffix}"], whole[7:15]))
