@@ -4,23 +4,33 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import gradio as gr
-from fastapi import FastAPI, HTTPException, Request, Response
+from fastapi import FastAPI, HTTPException, Request, Response, WebSocket
 from fastapi.responses import FileResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
+from starlette.types import Scope
 
 from blending import warm_up
 from clips.errors import ClipError
 from models.errors import ModelError
 from studio.layout import build_page, page_head, page_style, page_theme
+from studio.live import Live, is_foreign, live_is_possible
 from studio.preview import PreviewRequest, preview
 from studio.renders import Renders
 from studio.sessions import Sessions
 
 STATIC = Path(__file__).parent / "static"
 MAX_UPLOAD = "200mb"
+
+
+class FreshFiles(StaticFiles):
+    """Files that a browser asks for again: else the page of the version before stays in its cache for days."""
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        response = await super().get_response(path, scope)
+        response.headers["Cache-Control"] = "no-cache"
+        return response
 
 
 def build_app(workspace: Path, *, device: str = "auto", runtime: str = "auto") -> FastAPI:
@@ -40,6 +50,12 @@ def build_app(workspace: Path, *, device: str = "auto", runtime: str = "auto") -
         body = preview(sessions.get(wanted.token), wanted)
         return Response(body, media_type="application/octet-stream", headers={"Cache-Control": "no-store"})
 
+    live = Live(sessions)
+
+    @app.websocket("/studio/live")
+    async def live_preview(socket: WebSocket) -> None:
+        await live.serve(socket)
+
     @app.get("/studio/video/{token}")
     def video(token: str, download: bool = False) -> FileResponse:
         path = renders.video(token)
@@ -47,7 +63,7 @@ def build_app(workspace: Path, *, device: str = "auto", runtime: str = "auto") -
             raise HTTPException(404, "this video is no longer there; render it again")
         return FileResponse(path, media_type="video/mp4", filename=path.name if download else None)
 
-    app.mount("/studio/static", StaticFiles(directory=STATIC), name="studio-static")
+    app.mount("/studio/static", FreshFiles(directory=STATIC), name="studio-static")
     threading.Thread(target=warm_up, name="warm-up", daemon=True).start()
     page = build_page(sessions, renders)
     page.queue(default_concurrency_limit=4, max_size=32)
@@ -57,7 +73,7 @@ def build_app(workspace: Path, *, device: str = "auto", runtime: str = "auto") -
         path="/",
         theme=page_theme(),
         css=page_style(),
-        head=page_head(),
+        head=page_head(live=live_is_possible()),
         footer_links=[],
         show_error=True,
         max_file_size=MAX_UPLOAD,
@@ -67,6 +83,5 @@ def build_app(workspace: Path, *, device: str = "auto", runtime: str = "auto") -
 
 def refuse_foreign_pages(request: Request) -> None:
     """403 for a request that another site's page sends through the person's browser."""
-    origin = request.headers.get("origin")
-    if origin and urlsplit(origin).netloc != request.headers.get("host"):
+    if is_foreign(request.headers.get("origin"), request.headers.get("host")):
         raise HTTPException(403, "the studio answers its own page only")
