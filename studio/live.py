@@ -77,7 +77,9 @@ class Live:
             return preview(self._sessions.get(request.token), request)
         except ValidationError as e:
             first = e.errors()[0]
-            message = f"the viewer's request is wrong at {'.'.join(map(str, first['loc'])) or 'its start'}: {first['msg']}"
+            message = (
+                f"the viewer's request is wrong at {'.'.join(map(str, first['loc'])) or 'its start'}: {first['msg']}"
+            )
         except (ClipError, ModelError, ValueError) as e:
             message = str(e)
         except Exception:

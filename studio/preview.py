@@ -79,7 +79,9 @@ def preview(session: Session, request: PreviewRequest) -> bytes:
         layers = processor.blend_layers(shot, settings)
         if layers is not None:
             header["local"] = layer_numbers(layers) | {"settings": LOCAL_SETTINGS}
-            blobs += [Blob(f"local_{name}", values.dtype.name, values.tobytes()) for name, values in layer_blobs(layers)]
+            blobs += [
+                Blob(f"local_{name}", values.dtype.name, values.tobytes()) for name, values in layer_blobs(layers)
+            ]
     header["layers"] = [{"name": blob.name, "kind": blob.kind, "bytes": len(blob.content)} for blob in blobs]
     header["ms"] = round((time.perf_counter() - started) * 1000, 1)
     text = json.dumps(header).encode()
