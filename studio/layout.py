@@ -89,6 +89,7 @@ def build_page(sessions: Sessions, renders: Renders) -> gr.Blocks:
                             controls |= settings_controls(names)
                     with gr.Accordion("More", open=False, elem_id="sl-more"):
                         controls |= settings_controls(MORE)
+                with gr.Column(elem_id="sl-actions"):
                     with gr.Row(elem_classes="sl-pair", elem_id="sl-presets"):
                         preset = gr.Dropdown(
                             preset_names(sessions.workspace), value="default", label="Preset", elem_id="sl-preset",

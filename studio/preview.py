@@ -22,8 +22,8 @@ from studio.sessions import Session
 PNG_FAST = [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE]
 JPEG_FINE = [cv2.IMWRITE_JPEG_QUALITY, 95, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
 
-HEAT_WHITE = 3.0
-"""Seam map value that the heat view shows as its brightest colour: a hard paste has 2 to 3."""
+HEAT_WHITE = 1.5
+"""Seam map value that the heat view shows as its brightest colour: blends have up to 1, a hard paste 2 to 3."""
 
 MAX_SEQ = 2**53 - 1
 

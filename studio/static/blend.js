@@ -214,7 +214,7 @@ void main() {
 export class GpuBlender {
   static context = null;
 
-  constructor(layers, options = { failIfMajorPerformanceCaveat: true }) {
+  constructor(layers, options = {}) {
     this.layers = layers;
     this.out = square(layers.numbers.side);
     this.pixels = new Uint8Array(4 * layers.numbers.side ** 2);
@@ -275,12 +275,18 @@ export class GpuBlender {
   }
 }
 
+const SOFTWARE = /swiftshader|llvmpipe|softpipe|software|basic render/i;
+
 const SAMPLERS = ["plate", "generated", "kept", "rise", "mouth", "weight", "ramps", "correction", "detail"];
 
 function prepare(options) {
   const canvas = document.createElement("canvas");
-  const gl = canvas.getContext("webgl2", { alpha: true, premultipliedAlpha: false, antialias: false, ...options });
+  const gl = canvas.getContext("webgl2", { alpha: true, premultipliedAlpha: false, antialias: false, failIfMajorPerformanceCaveat: !options.software });
   if (!gl) throw new Error("there is no WebGL2");
+  const renderer = gl.getExtension("WEBGL_debug_renderer_info");
+  if (!options.software && renderer && SOFTWARE.test(gl.getParameter(renderer.UNMASKED_RENDERER_WEBGL))) {
+    throw new Error("this WebGL2 runs on the processor");
+  }
   const program = gl.createProgram();
   for (const [kind, source] of [[gl.VERTEX_SHADER, VERTEX], [gl.FRAGMENT_SHADER, FRAGMENT]]) {
     const shader = gl.createShader(kind);

@@ -44,11 +44,11 @@ function verdict(header) {
   return `${less[0].toUpperCase()}${less.slice(1)}. Strongest at the ${SECTORS[worst[0]].toLowerCase()}.`;
 }
 
-export function tellScore(header) {
+export function tellScore(header, age = "of the settings before") {
   const panel = byId("sl-score");
   const scored = header?.driven && header.score !== undefined;
   panel.dataset.state = !scored ? "none" : header.old ? "old" : "now";
-  byId("sl-score-age").textContent = scored && header.old ? "of the settings before" : "";
+  byId("sl-score-age").textContent = scored && header.old ? age : "";
   byId("sl-number").textContent = scored ? header.score.toFixed(2) : "–";
   byId("sl-number").dataset.grade = scored ? grade(standing(header)) : "";
   byId("sl-verdict").textContent = scored ? verdict(header) : header && !header.driven ? "Nothing is blended in this frame." : "Measured when the hand rests.";

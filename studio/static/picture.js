@@ -2,7 +2,7 @@
 
 const TINT = [255, 64, 64];
 const TINT_SHARE = 0.5;
-const DIM = 0.3;
+const DIM = 0.45;
 
 // Inferno, as polynomials of degree 6 (fit by M. Zucker, CC0).
 const INFERNO = [
@@ -25,7 +25,8 @@ export class Picture {
   constructor() {
     this.canvases = {};
     this.versions = {};
-    this.version = 0;
+    this.version = 0; // of the blend
+    this.heatVersion = 0; // of plate and seam map
     this.header = null;
     this.matte = null;
     this.heat = null;
@@ -61,6 +62,7 @@ export class Picture {
     for (let k = 0; k < this.matte.length; k += 1) this.matte[k] = bytes[4 * k];
     if (images.heat) this.heat = { image: images.heat, ...header.heat };
     if (!header.driven) this.heat = null;
+    if (images.heat || images.plate) this.heatVersion += 1;
     this.version += 1;
   }
 
@@ -84,7 +86,7 @@ export class Picture {
   // The canvas of a view, brought up to date.
   of(view, { gain, against }) {
     const derive = { matte: "fillMatte", overlay: "fillOverlay", difference: "fillDifference", heat: "fillHeat" }[view];
-    const key = `${this.version} ${view === "difference" ? `${gain} ${against}` : ""}`;
+    const key = view === "heat" ? `${this.heatVersion}` : `${this.version} ${view === "difference" ? `${gain} ${against}` : ""}`;
     if (derive && this.versions[view] !== key) {
       this.versions[view] = key;
       this[derive](gain, against);

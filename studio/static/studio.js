@@ -12,6 +12,7 @@ import { Viewer } from "./viewer.js";
 const SETTLE_MS = 120;
 const FLOOR_MS = 1500;
 const FLOOR_TRIES = 8;
+const ROOMY_PX = 940;
 const byId = (id) => document.getElementById(id);
 const door = window.seamline;
 
@@ -28,6 +29,7 @@ const channel = new Channel({ live: door.live, answered, failed: (message, reque
 const loop = new Loop({ show: rolled, told: rolling, failed: (message) => { stopRolling(); wrong(message); } });
 const floorAsked = {};
 let session = null;
+let told = null; // { frame, settings } as Gradio and the hand have them
 let wanted = null; // { token, frame, settings, asked }: what the controls say
 let draft = null; // what is to be blended on this page before the next picture
 let fresh = null; // what the next drawn picture shows
@@ -36,6 +38,7 @@ let plateKey = "";
 let shownSeq = 0;
 let settling = 0;
 let presetValues = null;
+let heatDrawn = -1;
 
 const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
 
@@ -47,23 +50,50 @@ function localKey({ token, frame, settings }, local) {
 
 const isLocal = () => Boolean(blender && blender.key === localKey(wanted, blender.local) && picture.header?.frame === wanted.frame && !state.looping);
 
+// What Gradio's events say. During a drag they come late, and after a preset the sliders do: see `truth`.
 function show(names, values) {
   const [text, frame, ...rest] = values;
   if (!text) return;
   if (!session || session.text !== text) open(text);
   if (!session.token) return;
-  const settings = Object.fromEntries(names.map((name, i) => [name, rest[i]]));
-  markPreset(settings);
-  const number = Math.min(Math.max(Math.round(Number(frame) || 0), 0), session.frames - 1);
+  told = { frame, settings: Object.fromEntries(names.map((name, i) => [name, rest[i]])) };
+  showTold();
+}
+
+// The slider itself is asked: it is ahead of Gradio while it is dragged. A value between its steps (typed, or of a
+// preset) is Gradio's. Asked again when the hand rests, the slider has caught up with a preset.
+function truth(name, value) {
+  const input = document.querySelector(`#sl-${name} input[type=range]`);
+  if (!input || typeof value !== "number") return value;
+  const shown = Number(input.value);
+  return Math.abs(shown - value) > 0.51 * Number(input.step) ? shown : value;
+}
+
+function onHand(event) {
+  const name = event.target.matches("input[type=range]") && event.target.closest("#sl-controls .block, #sl-frame")?.id.slice(3);
+  if (!name || !told || !session?.token) return;
+  if (name === "frame") told.frame = Number(event.target.value);
+  else if (name in told.settings) told.settings[name] = Number(event.target.value);
+  showTold();
+}
+
+function showTold() {
+  const settings = Object.fromEntries(Object.entries(told.settings).map(([name, value]) => [name, truth(name, value)]));
+  const frame = Math.min(Math.max(Math.round(Number(truth("frame", told.frame)) || 0), 0), session.frames - 1);
   const before = wanted;
-  wanted = { token: session.token, frame: number, settings, asked: performance.now() };
-  if (before && before.token === wanted.token && before.frame === number && same(before.settings, settings) && !state.error) return;
+  if (before && before.token === session.token && before.frame === frame && same(before.settings, settings) && !state.error) return false;
+  markPreset(settings);
+  wanted = { token: session.token, frame, settings, asked: performance.now() };
   if (viewer.view === "renders") viewer.show("result");
   if (state.looping) {
-    if (before.frame === number) return loop.refresh({ token: session.token, settings });
+    if (before.frame === frame) {
+      loop.refresh({ token: session.token, settings });
+      return true;
+    }
     stopRolling();
   }
   follow();
+  return true;
 }
 
 function follow() {
@@ -88,9 +118,10 @@ function ask(more) {
 const settleSoon = (after = SETTLE_MS) => {
   clearTimeout(settling);
   settling = setTimeout(() => {
+    if (state.looping || wanted?.token !== session?.token || showTold()) return;
     const key = localKey(wanted, blender?.local || []);
     const layers = wanted.settings.compositor === "alpha" && blender?.key !== key;
-    if (!state.looping && wanted.token === session?.token) ask({ score: true, layers });
+    ask({ score: true, layers });
   }, after);
 };
 
@@ -142,8 +173,10 @@ viewer.beforeDraw = () => {
     blender = remade(blender); // the graphics card went away
     picture.put(blender.blend(request.settings), blender.layers.numbers.side);
   }
-  state.header = { ...state.header, ...keepScore(state.header), old: true };
-  tellScore(state.header);
+  if (!state.header.old) {
+    state.header = { ...state.header, old: true };
+    tellScore(state.header);
+  }
   fresh = { request, exact: false, tier: "browser", current: true };
 };
 
@@ -163,7 +196,10 @@ viewer.afterDraw = () => {
   state.seq += 1;
   if (!request.score) byId("sl-latency").textContent = `${Math.round(state.latency)} ms`;
   mark(state.exact ? "exact" : tier === "browser" ? "draft" : "drawing");
-  if (picture.heat || viewer.view === "heat") drawHeat(picture);
+  if (heatDrawn !== picture.heatVersion) {
+    heatDrawn = picture.heatVersion;
+    drawHeat(picture);
+  }
 };
 
 // Until the score of new settings is measured, the last one of this frame stays, marked as old.
@@ -210,7 +246,7 @@ function open(text) {
   if (state.looping) stopRolling();
   session = { text, ...JSON.parse(text) };
   plateKey = "";
-  blender = wanted = null;
+  blender = wanted = told = null;
   channel.forget();
   right();
   const blank = byId("sl-blank");
@@ -256,6 +292,8 @@ function roll() {
   byId("sl-roll").setAttribute("aria-pressed", "true");
   byId("sl-roll").textContent = "Stop";
   if (viewer.view === "renders") viewer.show("result");
+  tellScore(state.header && { ...state.header, old: true }, `of frame ${wanted.frame}`);
+  say(["While the loop plays nothing is measured. k stops it."]);
   return loop.start({ token: session.token, settings: wanted.settings }, wanted.frame, session.frames, session.fps);
 }
 
@@ -328,6 +366,9 @@ function wire() {
     });
   }
   document.querySelector("#sl-legend i").style.background = legendColours();
+  // Where there is room for them, the rarer settings lie open.
+  if (window.innerHeight >= ROOMY_PX) document.querySelector("#sl-more button")?.click();
+  document.addEventListener("input", onHand, true);
   document.addEventListener("keydown", onKey);
   document.addEventListener("keyup", (event) => { if (event.key === "x") viewer.set({ held: false }); });
   window.addEventListener("blur", () => viewer.set({ held: false }));

@@ -221,8 +221,8 @@ export class Viewer {
     context.beginPath();
     context.rect(from, 0, to - from, height);
     context.clip();
-    context.imageSmoothingEnabled = scale < 2;
-    context.imageSmoothingQuality = "high";
+    context.imageSmoothingEnabled = scale < 2 && scale !== 1;
+    context.imageSmoothingQuality = scale < 0.7 ? "high" : "low"; // high costs five times as much, and shows below only
     context.translate(width / 2 - cx * scale, height / 2 - cy * scale);
     context.scale(scale, scale);
     context.drawImage(this.picture.of(view, this), 0, 0);
@@ -248,6 +248,7 @@ export class Viewer {
   }
 
   caption(shown, { scale }) {
+    byId("sl-legend-top").textContent = this.picture.heat ? `${this.picture.heat.white} and more` : "not measured in this frame";
     const ratio = window.devicePixelRatio || 1;
     const named = shown === "difference" ? `Result less ${this.against}, ×${this.gain}` : NAMES[shown];
     byId("sl-tag").textContent = shown === "wipe" ? NAMES[this.against] : this.held ? "Original (x held)" : named;
