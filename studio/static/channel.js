@@ -46,11 +46,11 @@ export class Channel {
   // one that newer ones have not overtaken yet.
   constructor({ live, answered, failed }) {
     Object.assign(this, { live, answered, failed, seq: 0, done: 0, waiting: null, underway: null, socket: null, timer: 0 });
-    if (live) this.connect();
+    if (live && window.WebSocket) this.connect();
   }
 
   get kind() {
-    return this.socket?.readyState === WebSocket.OPEN ? "socket" : "fetch";
+    return this.socket?.readyState === 1 ? "socket" : "fetch";
   }
 
   connect() {
