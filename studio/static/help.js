@@ -37,3 +37,12 @@ export function sheet() {
   if (dialog.open) dialog.close();
   else dialog.showModal();
 }
+
+// Gradio heads what it has no title for with "Error"; a person reads what follows.
+export function plainToasts() {
+  new MutationObserver(() => {
+    for (const title of document.querySelectorAll(".toast-title")) {
+      if (title.textContent.trim() === "Error") title.textContent = "That did not work";
+    }
+  }).observe(document.body, { childList: true, subtree: true });
+}

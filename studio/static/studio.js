@@ -3,7 +3,7 @@
 import { blenderOf, layersOf, GpuBlender, PlainBlender } from "./blend.js";
 import { Channel, picturesOf } from "./channel.js";
 import { Compare } from "./compare.js";
-import { sheet, wireHelp } from "./help.js";
+import { plainToasts, sheet, wireHelp } from "./help.js";
 import { drawHeat, legendColours, say, sentences, tellScore } from "./inspect.js";
 import { Loop } from "./loop.js";
 import { Picture } from "./picture.js";
@@ -358,6 +358,7 @@ function wire() {
   viewer.wire();
   compare.wire();
   wireHelp();
+  plainToasts();
   viewer.viewChanged = (view) => { if (view !== "renders") compare.pause(); };
   byId("sl-prev").addEventListener("click", () => stepFrame(-1));
   byId("sl-next").addEventListener("click", () => stepFrame(1));
