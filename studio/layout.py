@@ -197,7 +197,7 @@ def _opener(sessions: Sessions) -> Callable[..., tuple[Any, ...]]:
         base = base if base in bases else AUTOMATIC
         offered = gr.Dropdown(choices=bases, value=base)
         if not audio:
-            empty = json.dumps({"empty": "Upload speech or record it: the mouth follows it."})
+            empty = json.dumps({"empty": "Upload speech or record it, at the top left: the mouth follows it."})
             return empty, gr.Slider(), offered, gr.skip()
         session = sessions.open(model, Path(audio), base)
         edits = session.performance.edits

@@ -51,7 +51,7 @@ export function tellScore(header, age = "of the settings before") {
   byId("sl-score-age").textContent = scored && header.old ? age : "";
   byId("sl-number").textContent = scored ? header.score.toFixed(2) : "–";
   byId("sl-number").dataset.grade = scored ? grade(standing(header)) : "";
-  byId("sl-verdict").textContent = scored ? verdict(header) : header && !header.driven ? "Nothing is blended in this frame." : "Measured when the hand rests.";
+  byId("sl-verdict").textContent = scored ? verdict(header) : !header ? "Nothing is open." : header.driven ? "Measured when the hand rests." : "Nothing is blended in this frame.";
   const rows = scored ? [["Unblended paste", header.unblended_score], ["Floor: the clip's own noise", header.floor], ...Object.entries(header.sectors).map(([name, value]) => [SECTORS[name], value])] : [];
   const top = Math.max(...rows.map(([, value]) => value || 0), 1e-6);
   byId("sl-figures").replaceChildren(...rows.map(([name, value]) => {

@@ -32,6 +32,12 @@ export class Picture {
     this.heat = null;
   }
 
+  // Nothing is open.
+  clear() {
+    this.header = this.matte = this.heat = null;
+    this.heatVersion += 1;
+  }
+
   canvas(name, width, height) {
     const canvas = this.canvases[name] || (this.canvases[name] = document.createElement("canvas"));
     if (canvas.width !== width || canvas.height !== height) {

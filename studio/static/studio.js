@@ -118,7 +118,7 @@ function ask(more) {
 const settleSoon = (after = SETTLE_MS) => {
   clearTimeout(settling);
   settling = setTimeout(() => {
-    if (state.looping || wanted?.token !== session?.token || showTold()) return;
+    if (!wanted || state.looping || wanted.token !== session?.token || showTold()) return;
     const key = localKey(wanted, blender?.local || []);
     const layers = wanted.settings.compositor === "alpha" && blender?.key !== key;
     ask({ score: true, layers });
@@ -235,7 +235,7 @@ function tell() {
 function wrong(message) {
   state.error = message;
   state.pending = false;
-  byId("sl-view").classList.add("sl-stale");
+  byId("sl-body").classList.add("sl-stale");
   byId("sl-banner").textContent = message;
   byId("sl-banner").hidden = false;
   mark("wrong");
@@ -243,7 +243,7 @@ function wrong(message) {
 
 function right() {
   state.error = "";
-  byId("sl-view").classList.remove("sl-stale");
+  byId("sl-body").classList.remove("sl-stale");
   byId("sl-banner").hidden = true;
 }
 
@@ -253,7 +253,8 @@ function open(text) {
   if (state.looping) stopRolling();
   session = { text, ...JSON.parse(text) };
   plateKey = "";
-  blender = wanted = told = null;
+  blender = wanted = told = draft = null;
+  clearTimeout(settling);
   channel.forget();
   right();
   const blank = byId("sl-blank");
@@ -261,9 +262,11 @@ function open(text) {
   if (session.empty) {
     state.shown = state.header = null;
     blank.textContent = session.empty;
-    say([]);
+    say([session.empty]);
     tellScore(null);
-    drawHeat(new Picture());
+    picture.clear();
+    drawHeat(picture);
+    viewer.blank();
     byId("sl-frame-name").textContent = "";
     mark("none");
   } else if (viewer.view === "renders") viewer.show("wipe");

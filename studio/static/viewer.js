@@ -130,6 +130,7 @@ export class Viewer {
   }
 
   hold() {
+    if (!this.picture.header) return;
     const { scale, cx, cy } = this.geometry();
     this.steady = !this.steady;
     this.place(scale, [cx, cy]);
@@ -160,6 +161,7 @@ export class Viewer {
     this.place(this.bounded(Math.min(width, height) / (1.4 * side)), [x0 + side / 2, y0 + 0.42 * side]);
   }
 
+  // px of the screen for each of the frame.
   zoomTo(scale) {
     if (!this.picture.header) return;
     const { cx, cy } = this.geometry();
@@ -213,6 +215,12 @@ export class Viewer {
     this.caption(shown, geometry);
     this.drawCloseup(shown === "wipe" ? "result" : shown);
     this.afterDraw();
+  }
+
+  // Empty canvases, without a word on them.
+  blank() {
+    for (const id of ["sl-canvas", "sl-closeup"]) byId(id).getContext("2d").clearRect(0, 0, byId(id).width, byId(id).height);
+    for (const id of ["sl-tag", "sl-tag-right", "sl-close-name"]) byId(id).textContent = "";
   }
 
   paint(context, view, { width, height, scale, cx, cy }, from, to) {
