@@ -61,7 +61,10 @@ def main() -> int:
     print(f"Seamline is at http://{args.host}:{args.port}", flush=True)
     if hosts is None and accounts is None:
         print("Everybody who can reach this address can use it; --auth USER:PASSWORD asks for a password.", flush=True)
-    uvicorn.run(app, host=args.host, port=args.port, log_level="warning", timeout_graceful_shutdown=2)
+    uvicorn.run(
+        app, host=args.host, port=args.port, log_level="warning", timeout_graceful_shutdown=2,
+        ws_max_size=64 << 10, ws_per_message_deflate=False,
+    )  # fmt: skip
     return 0
 
 

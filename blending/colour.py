@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blending.mask import BLACK_SHARE, ColourRegions, Mask, smoothstep
-from blending.membrane import membrane
+from blending.membrane import membrane, membrane_correction
 from blending.types import Frame, Image, check_frame, to_frame, to_image
 
 ColourMethod = Callable[[Frame, Frame, ColourRegions, float], Frame]
@@ -97,11 +97,11 @@ def _by_statistics(correct: Statistics) -> ColourMethod:
     return method
 
 
+STATISTICS: dict[str, Statistics] = {"covariance": covariance, "mean_std": mean_std, "histogram": histogram}
+
 COLOUR_METHODS: dict[str, ColourMethod] = {
     "membrane": membrane,
-    "covariance": _by_statistics(covariance),
-    "mean_std": _by_statistics(mean_std),
-    "histogram": _by_statistics(histogram),
+    **{name: _by_statistics(correct) for name, correct in STATISTICS.items()},
     "none": keep,
 }
 
@@ -113,13 +113,28 @@ def match_colour(
     measure colour by."""
     if method == "none" or amount == 0:
         return generated, ()
+    missing = _missing(method, regions)
+    return (generated, missing) if missing else (COLOUR_METHODS[method](generated, plate, regions, amount), ())
+
+
+def colour_correction(method: str, generated: Frame, plate: Frame, regions: ColourRegions) -> Image | None:
+    """What a method of COLOUR_METHODS adds to the square at amount 1, before rounding, float32 (side, side, 3), levels:
+    any amount adds that part of it. None where it adds nothing."""
+    if method == "none" or _missing(method, regions):
+        return None
+    if method == "membrane":
+        return membrane_correction(generated, plate, regions)
+    image = to_image(generated)
+    return np.float32(255) * (STATISTICS[method](image, to_image(plate), regions.skin) - image)
+
+
+def _missing(method: str, regions: ColourRegions) -> tuple[str, ...]:
+    """In words, what keeps a method from measuring colour; empty when nothing does."""
     if method == "membrane":
         count, least, what = int(regions.trust.sum()), MIN_CELLS, "comparable cells"
     else:
         count, least, what = int(regions.skin.sum()), MIN_SKIN_PX, "skin pixels"
-    if count < least:
-        return generated, (f"colour is left as it is: {count} {what} in view, {least} are needed",)
-    return COLOUR_METHODS[method](generated, plate, regions, amount), ()
+    return (f"colour is left as it is: {count} {what} in view, {least} are needed",) if count < least else ()
 
 
 def match_color_histogram(source: Frame, reference: Frame, mask: NDArray | None = None) -> Frame:

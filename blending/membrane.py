@@ -21,7 +21,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from blending.mask import ColourRegions
+from blending.mask import ColourRegions, smoothstep
 from blending.types import Frame, compact
 
 RADII_CELLS = (1, 3, 9)
@@ -72,6 +72,19 @@ def membrane(generated: Frame, plate: Frame, regions: ColourRegions, amount: flo
         per_black, *regions.mouth_columns, matched,
     )  # fmt: skip
     return matched
+
+
+def membrane_correction(generated: Frame, plate: Frame, regions: ColourRegions) -> NDArray[np.float32]:
+    """What `membrane` adds at amount 1, before rounding, float32 (side, side, 3), levels; any other amount adds that
+    part of it."""
+    cells, side = len(regions.trust), len(generated)
+    low, target = cell_means(generated, cells), cell_means(plate, cells)
+    error, drawn = colour_error(low, target, regions.trust), generated.astype(np.float32)
+    field = cv2.resize(error.field, (side, side), interpolation=cv2.INTER_LINEAR)
+    mouth_px, per_margin = regions.mouth_rise
+    dark = smoothstep(_grey(drawn) * np.float32(1 / regions.black_below(low)))
+    share = 1 - smoothstep(1 - mouth_px * per_margin) * (1 - dark)
+    return np.asarray(share[..., None] * (cv2.transform(drawn, error.linear) + field), np.float32)
 
 
 def colour_error(generated: NDArray[np.float32], plate: NDArray[np.float32], trust: NDArray[np.float32]) -> ColourError:

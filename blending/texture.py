@@ -52,28 +52,44 @@ def lay_on_texture(
     is seen. The share is 0, and the square the same array, where the plate has no more detail than the square: two
     equal pictures stay what they are.
     """
-    step = round(BLUR_SHARE * len(generated) / 2)
-    if amount == 0 or step == 0:
-        return generated, 0.0
-    # Detail is what changes over a few pixels; differences need no blur, and no rounding of one.
-    drawn, there = (still_difference(grey[:-step, :-step], grey[step:, step:], regions) for grey in greys)
-    if there is None or drawn is None or there < FLAT_LEVELS:
-        return generated, 0.0
-    share = amount * min(max((NONE_FROM - drawn / there) / (NONE_FROM - WHOLE_AT), 0.0), 1.0)
+    share = amount * lacking_share(greys, regions) if amount > 0 else 0.0
     if share == 0:
         return generated, 0.0
-    coarse = np.asarray(cv2.blur(greys[1], (2 * step + 1, 2 * step + 1)), np.uint8)
+    coarse = coarse_brightness(greys[1])
     textured, side = generated.copy(), (len(generated), len(generated))
-    cells = regions.off_lips * (np.float32(share) * regions.in_view) * _agreement(generated, plate, len(regions.trust))
+    off = cell_means(generated, len(regions.trust)) - cell_means(plate, len(regions.trust))
+    cells = regions.off_lips * (np.float32(share) * regions.in_view) * _agreement(off)
     weight = cv2.resize(cells, side, interpolation=cv2.INTER_LINEAR)
     part = cv2.boundingRect((matte > 0).view(np.uint8))
     _add(greys[1], coarse, weight, part, textured.reshape(len(generated), -1))
     return textured, share
 
 
-def _agreement(generated: Frame, plate: Frame, cells: int) -> NDArray[np.float32]:
-    """How far both pictures show the same skin, 0..1 over cells, float32 (cells, cells), blurred."""
-    off = cell_means(generated, cells) - cell_means(plate, cells)
+def lacking_share(greys: tuple[Grey, Grey], regions: ColourRegions) -> float:
+    """Part of the plate's texture that the square lacks, 0..1; greys: brightness of both, uint8 (side, side)."""
+    step = _step(len(greys[0]))
+    if step == 0:
+        return 0.0
+    # Detail is what changes over a few pixels; differences need no blur, and no rounding of one.
+    drawn, there = (still_difference(grey[:-step, :-step], grey[step:, step:], regions) for grey in greys)
+    if there is None or drawn is None or there < FLAT_LEVELS:
+        return 0.0
+    return min(max((NONE_FROM - drawn / there) / (NONE_FROM - WHOLE_AT), 0.0), 1.0)
+
+
+def coarse_brightness(grey: Grey) -> Grey:
+    """A square's brightness without its texture, uint8 (side, side)."""
+    width = 2 * _step(len(grey)) + 1
+    return np.asarray(cv2.blur(grey, (width, width)), np.uint8)
+
+
+def _step(side: int) -> int:
+    return round(BLUR_SHARE * side / 2)
+
+
+def _agreement(off: NDArray[np.float32]) -> NDArray[np.float32]:
+    """How far both pictures show the same skin, 0..1 over cells, float32 (cells, cells), blurred. off: what separates
+    their means, levels, (cells, cells, 3)."""
     grey, red = cv2.transform(off, np.array([[0.114, 0.587, 0.299]], np.float32)), off[..., 2] - off[..., 1]
     agreed = 1 / (1 + grey**2 * np.float32(1 / AGREE_GREY2) + red**2 * np.float32(1 / AGREE_RED2))
     return np.asarray(cv2.blur(agreed, (3, 3)), np.float32)

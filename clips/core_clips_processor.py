@@ -12,7 +12,7 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,7 @@ from blending import (
     measure_registration,
     smooth_registrations,
 )
+from blending.layers import BlendLayers, blend_layers
 from blending.types import Frame
 from clips.arrange import join_mismatches, speech_edit_list
 from clips.audio import SAMPLE_RATE, load_audio
@@ -439,12 +440,25 @@ class CoreClipsProcessor:
                 (rows.start, columns.start),
             )  # fmt: skip
         blender = self._blender.get((settings, threading.get_ident()), lambda: Blender(settings))
-        registration = self._smoothed_registration(shot) if settings.registration == "smoothed" else None
+        return blender.blend(shot.plate, shot.generated, shot.box, shot.landmarks, **self._taken(shot, settings))
+
+    def blend_layers(self, shot: Shot, settings: BlendSettings) -> BlendLayers | None:
+        """What a blend of the shot with compositor alpha is mixed from, None where nothing is: see BlendLayers."""
+        rows, columns = shot.box.inside((shot.plate.shape[0], shot.plate.shape[1]))
+        if shot.generated is None or rows.start == rows.stop or columns.start == columns.stop:
+            return None
+        return blend_layers(
+            settings, shot.plate, shot.generated, shot.box, shot.landmarks, **self._taken(shot, settings)
+        )
+
+    def _taken(self, shot: Shot, settings: BlendSettings) -> dict[str, Any]:
+        """What a blend takes from around its frame: registration, parsing mask and opacity."""
         used = shot.masks if settings.use_parsing == "on" else None
-        return blender.blend(
-            shot.plate, shot.generated, shot.box, shot.landmarks, registration=registration,
-            parsing=None if used is None else used.at(shot.clip_frame), opacity=shot.opacity,
-        )  # fmt: skip
+        return {
+            "registration": self._smoothed_registration(shot) if settings.registration == "smoothed" else None,
+            "parsing": None if used is None else used.at(shot.clip_frame),
+            "opacity": shot.opacity,
+        }
 
     def _smoothed_registration(self, shot: Shot) -> Registration:
         """The mean of the registrations around a frame under a zero-phase Gaussian, within its cut and no further than

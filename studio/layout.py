@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import wraps
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
@@ -19,6 +19,7 @@ from clips.presets import load_preset, preset_names
 from clips.render import RenderCancelled
 from models.errors import ModelError
 from studio.access import person_of
+from studio.controls import GROUPS, MORE, SettingControl, settings_controls
 from studio.renders import Renders, RenderState
 from studio.sessions import Sessions
 
@@ -26,12 +27,6 @@ HERE = Path(__file__).parent
 FIRST_MODEL = "LS1"
 CANCELLED = "Cancelled; nothing was written."
 FIRST_BASE = "05,20s talk evening"
-MORE_SETTINGS = (
-    "adapt", "colour_amount", "texture", "registration", "outward_share", "down_share", "side_share",
-    "use_parsing",
-)  # fmt: skip
-MAIN_SETTINGS = tuple(c.name for c in BlendSettings.controls() if c.name not in MORE_SETTINGS)
-
 Parameters = ParamSpec("Parameters")
 Returned = TypeVar("Returned")
 
@@ -56,8 +51,18 @@ def page_style() -> str:
     return (HERE / "static" / "studio.css").read_text(encoding="utf-8")
 
 
-def page_head() -> str:
-    return '<script src="/studio/static/studio.js"></script>'
+CALLS = ("show", "compare", "opening", "opened", "starting", "preset")
+"""What Gradio's events call on the page; before its own scripts are there, the calls wait."""
+
+
+def page_head(*, live: bool) -> str:
+    """Scripts of the page. live: whether the server speaks WebSocket."""
+    door = (
+        f"window.seamline = {{live: {json.dumps(live)}, early: [], state: {{}}}};"
+        f"for (const name of {json.dumps(CALLS)})"
+        " window.seamline[name] = (...args) => { window.seamline.early.push([name, args]); };"
+    )
+    return f'<script>{door}</script><script type="module" src="/studio/static/studio.js"></script>'
 
 
 def build_page(sessions: Sessions, renders: Renders) -> gr.Blocks:
@@ -66,36 +71,49 @@ def build_page(sessions: Sessions, renders: Renders) -> gr.Blocks:
     model_name = FIRST_MODEL if FIRST_MODEL in models else (models[0] if models else None)
     bases = sessions.bases(model_name) if model_name else [AUTOMATIC]
     first_base = FIRST_BASE if FIRST_BASE in bases else AUTOMATIC
+    controls: dict[str, SettingControl] = {}
     with gr.Blocks(title="Seamline", analytics_enabled=False, fill_width=True, fill_height=True) as page:
-        gr.HTML((HERE / "static" / "topbar.html").read_text(encoding="utf-8"), elem_id="sl-topbar")
+        with gr.Row(elem_id="sl-topbar"):
+            gr.HTML("<b>Seamline</b>", elem_id="sl-brand")
+            model = gr.Dropdown(models, value=model_name, label="Model", elem_id="sl-model", filterable=False)
+            base = gr.Dropdown(bases, value=first_base, label="Base", elem_id="sl-base", filterable=False)
+            gr.HTML(_part("topbar"), elem_id="sl-status")
         with gr.Row(elem_id="sl-body"):
             with gr.Column(elem_id="sl-left"):
-                audio = gr.Audio(
-                    value=str(SAMPLE_SPEECH), sources=["upload", "microphone"], type="filepath", label="Speech",
-                    elem_id="sl-audio", editable=False, buttons=[],
-                )  # fmt: skip
-                with gr.Row(elem_classes="sl-pair"):
-                    model = gr.Dropdown(models, value=model_name, label="Model", elem_id="sl-model", filterable=False)
-                    base = gr.Dropdown(bases, value=first_base, label="Base", elem_id="sl-base", filterable=False)
-                controls = _settings_controls(MAIN_SETTINGS)
-                with gr.Accordion("More", open=False, elem_id="sl-more"):
-                    controls |= _settings_controls(MORE_SETTINGS)
-                preset = gr.Dropdown(
-                    preset_names(sessions.workspace),
-                    value="default",
-                    label="Preset",
-                    elem_id="sl-preset",
-                    filterable=False,
-                )
-                with gr.Row(elem_classes="sl-pair"):
-                    render = gr.Button("Render test video", variant="primary", elem_id="sl-render")
-                    cancel = gr.Button("Cancel", elem_id="sl-cancel")
-                progress = gr.HTML(_progress_bar(None), elem_id="sl-progress")
+                with gr.Column(elem_id="sl-controls"):
+                    audio = gr.Audio(
+                        value=str(SAMPLE_SPEECH), sources=["upload", "microphone"], type="filepath", label="Speech",
+                        elem_id="sl-audio", editable=False, buttons=[],
+                    )  # fmt: skip
+                    for title, names in GROUPS.items():
+                        with gr.Column(elem_classes="sl-group"):
+                            gr.HTML(f"<h3>{title}</h3>", elem_classes="sl-head")
+                            controls |= settings_controls(names)
+                    with gr.Accordion("More", open=False, elem_id="sl-more"):
+                        controls |= settings_controls(MORE)
+                with gr.Column(elem_id="sl-actions"):
+                    with gr.Row(elem_classes="sl-pair", elem_id="sl-presets"):
+                        preset = gr.Dropdown(
+                            preset_names(sessions.workspace), value="default", label="Preset", elem_id="sl-preset",
+                            filterable=False,
+                        )  # fmt: skip
+                        reset = gr.Button("Reset", elem_id="sl-reset")
+                    with gr.Row(elem_classes="sl-pair"):
+                        render = gr.Button("Render test video", variant="primary", elem_id="sl-render")
+                        cancel = gr.Button("Cancel", elem_id="sl-cancel")
+                    progress = gr.HTML(_progress_bar(None), elem_id="sl-progress")
+                gr.HTML('<p id="sl-hint-text"></p>', elem_id="sl-hint")
             with gr.Column(elem_id="sl-centre"):
-                gr.HTML((HERE / "static" / "viewer.html").read_text(encoding="utf-8"), elem_id="sl-viewer")
-                frame = gr.Slider(0, 1, value=0, step=1, label="Frame", elem_id="sl-frame", buttons=[])
+                gr.HTML(_part("viewer"), elem_id="sl-viewer")
+                with gr.Column(elem_id="sl-dock"), gr.Row(elem_id="sl-scrub"):
+                    gr.HTML(_part("transport"), elem_id="sl-transport")
+                    frame = gr.Slider(0, 1, value=0, step=1, label="Frame", elem_id="sl-frame", buttons=[])
+            with gr.Column(elem_id="sl-right"):
+                gr.HTML(_part("inspect"), elem_id="sl-inspect")
+        gr.HTML(_part("help"), elem_id="sl-help")
         session = gr.Textbox(visible="hidden", elem_id="sl-session")
         videos = gr.Textbox(visible="hidden", elem_id="sl-videos")
+        chosen = gr.Textbox(_as_text(BlendSettings()), visible="hidden", elem_id="sl-chosen")
 
         opening: dict[str, Any] = {
             "fn": _explained(_opener(sessions)),
@@ -118,14 +136,19 @@ def build_page(sessions: Sessions, renders: Renders) -> gr.Blocks:
             queue=False,
             api_visibility="private",
         )
-        preset.select(
-            _explained(lambda name: _values(load_preset(name, sessions.workspace), list(controls))),
+        gr.on(
+            [preset.select, reset.click],
+            _explained(_preset_loader(sessions, list(controls))),
             preset,
-            list(controls.values()),
+            [chosen, *controls.values()],
             show_progress="hidden",
             trigger_mode="always_last",
             api_visibility="private",
         )
+        gr.on(
+            [page.load, chosen.change], fn=None, inputs=chosen,
+            js="(text) => window.seamline.preset(text)", queue=False, api_visibility="private",
+        )  # fmt: skip
         rendering = render.click(
             _renderer(sessions, renders, list(controls)),
             [session, *controls.values()],
@@ -146,30 +169,21 @@ def build_page(sessions: Sessions, renders: Renders) -> gr.Blocks:
     return page
 
 
-def _settings_controls(names: Sequence[str]) -> dict[str, gr.Slider | gr.Radio | gr.Dropdown]:
-    """One Gradio control per named setting; many choices become a list."""
-    made: dict[str, gr.Slider | gr.Radio | gr.Dropdown] = {}
-    for control in (control for control in BlendSettings.controls() if control.name in names):
-        if control.kind == "slider":
-            made[control.name] = gr.Slider(
-                control.minimum, control.maximum, value=control.default, step=control.step,
-                label=control.label, info=control.help, elem_id=f"sl-{control.name}", buttons=["reset"],
-            )  # fmt: skip
-        elif len(control.choices) > 3:
-            made[control.name] = gr.Dropdown(
-                list(control.choices), value=control.default, label=control.label, info=control.help,
-                elem_id=f"sl-{control.name}", elem_classes="sl-line", filterable=False,
-            )  # fmt: skip
-        else:
-            made[control.name] = gr.Radio(
-                list(control.choices), value=control.default, label=control.label, info=control.help,
-                elem_id=f"sl-{control.name}",
-            )  # fmt: skip
-    return made
+def _part(name: str) -> str:
+    return (HERE / "static" / f"{name}.html").read_text(encoding="utf-8")
 
 
-def _values(settings: BlendSettings, names: Sequence[str]) -> list[object]:
-    return [getattr(settings, name) for name in names]
+def _as_text(settings: BlendSettings) -> str:
+    return json.dumps(settings.model_dump())
+
+
+def _preset_loader(sessions: Sessions, names: list[str]) -> Callable[[str], list[object]]:
+    def load(name: str) -> list[object]:
+        """The preset's values for the page's mark of changes, and for each control."""
+        settings = load_preset(name, sessions.workspace)
+        return [_as_text(settings), *(getattr(settings, one) for one in names)]
+
+    return load
 
 
 def _opener(sessions: Sessions) -> Callable[..., tuple[Any, ...]]:
@@ -186,7 +200,7 @@ def _opener(sessions: Sessions) -> Callable[..., tuple[Any, ...]]:
         base = base if base in bases else AUTOMATIC
         offered = gr.Dropdown(choices=bases, value=base)
         if not audio:
-            empty = json.dumps({"empty": "Upload speech or record it: the mouth follows it."})
+            empty = json.dumps({"empty": "Upload speech or record it, at the top left: the mouth follows it."})
             return empty, gr.Slider(), offered, gr.skip()
         session = sessions.open(model, Path(audio), base, owner=person_of(request))
         edits = session.performance.edits

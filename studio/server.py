@@ -5,12 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import gradio as gr
-from fastapi import FastAPI, HTTPException, Request, Response
+from fastapi import FastAPI, HTTPException, Request, Response, WebSocket
 from fastapi.responses import FileResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
+from starlette.types import Scope
 
 from blending import warm_up
 from clips.errors import ClipError
@@ -21,6 +21,7 @@ from studio.cache import keep_clean, without_cache_paths
 from studio.clip_intake import ClipIntake
 from studio.history import RenderHistory
 from studio.layout import build_page, page_head, page_style, page_theme
+from studio.live import Live, is_foreign, live_is_possible
 from studio.preset_shelf import PresetShelf
 from studio.preview import PreviewRequest, preview
 from studio.renders import Renders
@@ -29,6 +30,15 @@ from studio.sessions import Sessions
 
 STATIC = Path(__file__).parent / "static"
 MAX_UPLOAD = "200mb"
+
+
+class FreshFiles(StaticFiles):
+    """Files that a browser asks for again: else the page of the version before stays in its cache for days."""
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        response = await super().get_response(path, scope)
+        response.headers["Cache-Control"] = "no-cache"
+        return response
 
 
 def build_app(
@@ -62,6 +72,12 @@ def build_app(
         body = preview(sessions.get(wanted.token), wanted)
         return Response(body, media_type="application/octet-stream", headers={"Cache-Control": "no-store"})
 
+    live = Live(sessions)
+
+    @app.websocket("/studio/live")
+    async def live_preview(socket: WebSocket) -> None:
+        await live.serve(socket)
+
     @app.get("/studio/video/{token}")
     def video(token: str, download: bool = False) -> FileResponse:
         path = renders.video(token)
@@ -73,7 +89,7 @@ def build_app(
     app.include_router(preset_routes(PresetShelf(workspace)))
     app.include_router(link_routes())
     app.include_router(clip_routes(sessions, ClipIntake(workspace)))
-    app.mount("/studio/static", StaticFiles(directory=STATIC), name="studio-static")
+    app.mount("/studio/static", FreshFiles(directory=STATIC), name="studio-static")
     threading.Thread(target=warm_up, name="warm-up", daemon=True).start()
     keep_clean(workspace)
     page = build_page(sessions, renders)
@@ -85,7 +101,7 @@ def build_app(
         path="/",
         theme=page_theme(),
         css=page_style(),
-        head=page_head(),
+        head=page_head(live=live_is_possible()),
         footer_links=[],
         show_error=True,
         max_file_size=MAX_UPLOAD,
@@ -100,6 +116,5 @@ def build_app(
 
 def refuse_foreign_pages(request: Request) -> None:
     """403 for a request that another site's page sends through the person's browser."""
-    origin = request.headers.get("origin")
-    if origin and urlsplit(origin).netloc != request.headers.get("host"):
+    if is_foreign(request.headers.get("origin"), request.headers.get("host")):
         raise HTTPException(403, "the studio answers its own page only")

@@ -1,441 +1,429 @@
-// The viewer: asks for one output frame at a time, latest wins, and draws its lossless layers.
-(() => {
-  "use strict";
-  const SETTLE_MS = 120;
-  const FLOOR_MS = 1500;
-  const floorAsked = {};
-  const NECK_SHARE = 0.8;
-  const OVERLAY = [255, 64, 64, 0.5];
-  const byId = (id) => document.getElementById(id);
+// The page: what the controls say goes to the viewer, blended here at once where that can be, by the studio otherwise.
 
-  // What tests and people's consoles can read: seq counts drawn answers, shown says what is on screen.
-  const state = { seq: 0, shown: null, pending: false, error: "", header: null, latency: 0, video: null };
-  let session = null;
-  let wanted = null;
-  let busy = false;
-  let settle = 0;
-  let plateKey = "";
-  let view = "fit";
-  let holdPlate = false;
-  const layers = {};
+import { blenderOf, layersOf, GpuBlender, PlainBlender } from "./blend.js";
+import { Channel, picturesOf } from "./channel.js";
+import { Compare } from "./compare.js";
+import { plainToasts, sheet, wireHelp } from "./help.js";
+import { drawHeat, legendColours, say, sentences, tellScore } from "./inspect.js";
+import { Loop } from "./loop.js";
+import { Picture } from "./picture.js";
+import { Viewer } from "./viewer.js";
 
-  function show(names, values) {
-    const [text, frame, ...rest] = values;
-    if (!text) return;
-    if (!session || session.text !== text) open(text);
-    if (!session.token) return;
-    const settings = Object.fromEntries(names.map((name, i) => [name, rest[i]]));
-    const number = Math.min(Math.max(Math.round(Number(frame) || 0), 0), session.frames - 1);
-    if (byId("sl-view").dataset.mode === "compare") select("frame");
-    wanted = { frame: number, settings, since: performance.now() };
-    state.pending = true;
-    pump();
-  }
+const SETTLE_MS = 120;
+const FLOOR_MS = 1500;
+const FLOOR_TRIES = 8;
+const ROOMY_PX = 940;
+const byId = (id) => document.getElementById(id);
+const door = window.seamline;
 
-  function open(text) {
-    session = { text, ...JSON.parse(text) };
-    plateKey = "";
-    state.opening = false;
-    if (session.empty) {
-      state.shown = state.header = null;
-      byId("sl-score").innerHTML = "";
-      byId("sl-view").dataset.empty = "1";
-      say(session.empty);
-      byId("sl-what").textContent = "No speech yet";
-      return;
+// What tests and people's consoles can read. seq counts drawn pictures; shown says of what; exact: the studio's own
+// pixels; tier: who blended them; off: largest difference, in levels, between the last draft and the exact picture.
+const state = {
+  seq: 0, shown: null, exact: false, tier: "", pending: false, error: "", header: null, latency: 0, off: null, video: null,
+  channel: "fetch", looping: false,
+};
+const picture = new Picture();
+const viewer = new Viewer(picture);
+const compare = new Compare((message) => wrong(message));
+const channel = new Channel({ live: door.live, answered, failed: (message, request) => request.token === session?.token && wrong(message) });
+const loop = new Loop({ show: rolled, told: rolling, failed: (message) => { stopRolling(); wrong(message); } });
+const floorAsked = {};
+let session = null;
+let told = null; // { frame, settings } as Gradio and the hand have them
+let wanted = null; // { token, frame, settings, asked }: what the controls say
+let draft = null; // what is to be blended on this page before the next picture
+let fresh = null; // what the next drawn picture shows
+let blender = null;
+let plateKey = "";
+let shownSeq = 0;
+let settling = 0;
+let presetValues = null;
+let heatDrawn = -1;
+
+const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
+
+// Frame and settings that the layers of a page blend depend on; "" where only the studio can blend.
+function localKey({ token, frame, settings }, local) {
+  if (settings.compositor !== "alpha") return "";
+  return JSON.stringify([token, frame, Object.entries(settings).filter(([name]) => !local.includes(name))]);
+}
+
+const isLocal = () => Boolean(blender && blender.key === localKey(wanted, blender.local) && picture.header?.frame === wanted.frame && !state.looping);
+
+// What Gradio's events say. During a drag they come late, and after a preset the sliders do: see `truth`.
+function show(names, values) {
+  const [text, frame, ...rest] = values;
+  if (!text) return;
+  if (!session || session.text !== text) open(text);
+  if (!session.token) return;
+  told = { frame, settings: Object.fromEntries(names.map((name, i) => [name, rest[i]])) };
+  showTold();
+}
+
+// The slider itself is asked: it is ahead of Gradio while it is dragged. A value between its steps (typed, or of a
+// preset) is Gradio's. Asked again when the hand rests, the slider has caught up with a preset.
+function truth(name, value) {
+  const input = document.querySelector(`#sl-${name} input[type=range]`);
+  if (!input || typeof value !== "number") return value;
+  const shown = Number(input.value);
+  return Math.abs(shown - value) > 0.51 * Number(input.step) ? shown : value;
+}
+
+function onHand(event) {
+  const name = event.target.matches("input[type=range]") && event.target.closest("#sl-controls .block, #sl-frame")?.id.slice(3);
+  if (!name || !told || !session?.token) return;
+  if (name === "frame") told.frame = Number(event.target.value);
+  else if (name in told.settings) told.settings[name] = Number(event.target.value);
+  showTold();
+}
+
+function showTold() {
+  const settings = Object.fromEntries(Object.entries(told.settings).map(([name, value]) => [name, truth(name, value)]));
+  const frame = Math.min(Math.max(Math.round(Number(truth("frame", told.frame)) || 0), 0), session.frames - 1);
+  const before = wanted;
+  if (before && before.token === session.token && before.frame === frame && same(before.settings, settings) && !state.error) return false;
+  markPreset(settings);
+  wanted = { token: session.token, frame, settings, asked: performance.now() };
+  if (viewer.view === "renders") viewer.show("result");
+  if (state.looping) {
+    if (before.frame === frame) {
+      loop.refresh({ token: session.token, settings });
+      return true;
     }
-    delete byId("sl-view").dataset.empty;
-    byId("sl-what").textContent = title();
-    select("frame");
+    stopRolling();
   }
+  follow();
+  return true;
+}
 
+function follow() {
+  state.pending = true;
+  clearTimeout(settling);
+  if (isLocal()) {
+    draft = wanted;
+    mark("draft");
+    viewer.draw();
+    settleSoon();
+  } else {
+    draft = null;
+    mark("drawing");
+    ask({ score: false, layers: false });
+  }
+}
+
+function ask(more) {
+  channel.ask({ token: wanted.token, frame: wanted.frame, settings: wanted.settings, asked: wanted.asked, plate: plateKey !== `${wanted.token} ${wanted.frame}`, ...more });
+}
+
+const settleSoon = (after = SETTLE_MS) => {
+  clearTimeout(settling);
+  settling = setTimeout(() => {
+    if (!wanted || state.looping || wanted.token !== session?.token || showTold()) return;
+    const key = localKey(wanted, blender?.local || []);
+    const layers = wanted.settings.compositor === "alpha" && blender?.key !== key;
+    ask({ score: true, layers });
+  }, after);
+};
+
+async function answered({ header, blobs }, request) {
+  const images = await picturesOf(blobs);
+  if (request.token !== session?.token || request.seq < shownSeq || state.looping) return;
+  shownSeq = request.seq;
+  if (header.local) {
+    blender = blenderOf(layersOf(header.local, blobs), { gpu: door.gpu !== false });
+    blender.local = header.local.settings;
+    blender.key = localKey(request, blender.local);
+    setTimeout(warm, 0, blender, request.settings);
+  }
+  const current = request.frame === wanted.frame && same(request.settings, wanted.settings);
+  if (!current && isLocal() && !images.plate) return follow(); // the page's own draft is newer
+  const before = current && state.tier === "browser" && !images.plate ? picture.square() : null;
+  picture.take(header, images);
+  if (before) state.off = largestDifference(before, picture.square());
+  if (images.plate) plateKey = `${request.token} ${request.frame}`;
+  state.header = { ...(header.score === undefined ? keepScore(header) : {}), ...header };
+  fresh = { request, exact: true, tier: "server", current };
+  viewer.draw();
+  tell();
+  if (!current) return;
+  if (!request.score) settleSoon();
+  else if (floorIsComing(header)) settleSoon(FLOOR_MS);
+}
+
+// The first blends of a browser are ten times as slow as those that follow: they are done before the hand moves.
+function warm(one, settings) {
+  for (let turn = 0; turn < 3 && one === blender && !draft && !one.isWarm; turn += 1) one.blend(settings);
+  PlainBlender.prototype.isWarm = true;
+}
+
+function largestDifference(before, after) {
+  let largest = 0;
+  for (let k = 0; k < before.length; k += 1) largest = Math.max(largest, Math.abs(before[k] - after[k]));
+  return largest;
+}
+
+// A clip's floor is measured in the background when its score is first asked for.
+function floorIsComing(header) {
+  if (!header.driven || header.floor !== undefined) return false;
+  floorAsked[header.clip] = (floorAsked[header.clip] || 0) + 1;
+  return floorAsked[header.clip] <= FLOOR_TRIES;
+}
+
+viewer.beforeDraw = () => {
+  if (!draft) return;
+  const request = draft;
+  draft = null;
+  if (!isLocal()) return;
+  try {
+    picture.put(blender.blend(request.settings), blender.layers.numbers.side);
+  } catch {
+    blender = remade(blender); // the graphics card went away
+    picture.put(blender.blend(request.settings), blender.layers.numbers.side);
+  }
+  if (!state.header.old) {
+    state.header = { ...state.header, old: true };
+    tellScore(state.header);
+  }
+  fresh = { request, exact: false, tier: "browser", current: true };
+};
+
+function remade({ layers, key, local }) {
+  GpuBlender.missing = true;
+  return Object.assign(new PlainBlender(layers), { key, local });
+}
+
+viewer.afterDraw = () => {
+  if (!fresh) return;
+  const { request, exact, tier, current } = fresh;
+  fresh = null;
+  right();
+  Object.assign(state, { shown: { frame: request.frame, settings: request.settings }, exact: exact && current, tier, channel: channel.kind });
+  state.pending = !state.exact;
+  state.latency = performance.now() - request.asked;
+  state.seq += 1;
+  if (!request.score) byId("sl-latency").textContent = `${Math.round(state.latency)} ms`;
+  mark(state.exact ? "exact" : tier === "browser" ? "draft" : "drawing");
+  if (heatDrawn !== picture.heatVersion) {
+    heatDrawn = picture.heatVersion;
+    drawHeat(picture);
+  }
+};
+
+// Until the score of new settings is measured, the last one of this frame stays, marked as old.
+function keepScore(header) {
+  const last = state.header;
+  if (!last || last.frame !== header.frame || last.score === undefined || !header.driven) return {};
+  const { score, sectors, unblended_score, floor } = last;
+  return { score, sectors, unblended_score, floor, old: true };
+}
+
+const MARKS = { exact: "exact", draft: "draft", drawing: "drawing", wrong: "not this one", none: "no frame" };
+
+function mark(kind, text = MARKS[kind]) {
+  byId("sl-mark").dataset.state = kind;
+  byId("sl-mark").textContent = text;
+}
+
+function tell() {
+  const { header } = state;
+  tellScore(header);
+  say(sentences(header, session));
+  byId("sl-frame-name").textContent = `f ${String(header.frame).padStart(4, "0")}   ${header.size.join("×")}`;
+}
+
+// An answer did not come: the picture that stays is dimmed and the words say why.
+function wrong(message) {
+  state.error = message;
+  state.pending = false;
+  byId("sl-body").classList.add("sl-stale");
+  byId("sl-banner").textContent = message;
+  byId("sl-banner").hidden = false;
+  mark("wrong");
+}
+
+function right() {
+  state.error = "";
+  byId("sl-body").classList.remove("sl-stale");
+  byId("sl-banner").hidden = true;
+}
+
+const title = () => `${session.model}, ${session.base}: ${session.frames} frames, ${(session.frames / session.fps).toFixed(2)} s`;
+
+function open(text) {
+  if (state.looping) stopRolling();
+  session = { text, ...JSON.parse(text) };
+  plateKey = "";
+  blender = wanted = told = draft = null;
+  clearTimeout(settling);
+  channel.forget();
+  right();
+  const blank = byId("sl-blank");
+  byId("sl-view").toggleAttribute("data-empty", Boolean(session.empty));
+  if (session.empty) {
+    state.shown = state.header = null;
+    blank.textContent = session.empty;
+    say([session.empty]);
+    tellScore(null);
+    picture.clear();
+    drawHeat(picture);
+    viewer.blank();
+    byId("sl-frame-name").textContent = "";
+    mark("none");
+  } else if (viewer.view === "renders") viewer.show("wipe");
+  titled();
+}
+
+function titled() {
+  byId("sl-what").textContent = session?.token ? title() : "No speech yet";
+  byId("sl-what").title = session?.token ? `The network runs in ${session.network}` : "";
+}
+
+function rolled({ header, images }) {
+  picture.take(header, images);
+  viewer.draw();
+  byId("sl-frame-name").textContent = `f ${String(header.frame).padStart(4, "0")}   ${header.size.join("×")}`;
+}
+
+function rolling(done, total) {
+  mark("loop", done < total ? `loop: ${done} of ${total}` : `loop, ${total} frames`);
+  state.loaded = done === total;
+}
+
+function roll() {
+  if (state.looping) {
+    stopRolling();
+    return follow();
+  }
+  if (!wanted || !session?.token) return undefined;
+  state.looping = true;
+  state.loaded = false;
+  channel.forget();
+  clearTimeout(settling);
+  byId("sl-roll").setAttribute("aria-pressed", "true");
+  byId("sl-roll").textContent = "Stop";
+  if (viewer.view === "renders") viewer.show("result");
+  tellScore(state.header && { ...state.header, old: true }, `of frame ${wanted.frame}`);
+  say(["While the loop plays nothing is measured. k stops it."]);
+  return loop.start({ token: session.token, settings: wanted.settings }, wanted.frame, session.frames, session.fps);
+}
+
+function stopRolling() {
+  loop.end();
+  state.looping = false;
+  plateKey = "";
+  blender = null;
+  byId("sl-roll").setAttribute("aria-pressed", "false");
+  byId("sl-roll").textContent = "Loop";
+}
+
+function markPreset(settings) {
+  const changed = presetValues && Object.entries(presetValues).some(([name, value]) => name in settings && settings[name] !== value);
+  byId("sl-preset")?.classList.toggle("sl-changed", Boolean(changed));
+}
+
+function stepFrame(by) {
+  if (viewer.view === "renders") return compare.step(by);
+  const input = document.querySelector("#sl-frame input[type=range]");
+  if (!input) return undefined;
+  input.value = String(Number(input.value) + by);
+  return input.dispatchEvent(new Event("input", { bubbles: true }));
+}
+
+const VIEWS = ["wipe", "result", "original", "matte", "overlay", "difference", "heat", "renders"];
+const KEYS = {
+  ",": () => stepFrame(-1),
+  ".": () => stepFrame(1),
+  f: () => viewer.fit(),
+  g: () => viewer.face(),
+  0: () => viewer.zoomTo(window.devicePixelRatio || 1),
+  s: () => viewer.hold(),
+  o: () => viewer.set({ outline: !viewer.outline }),
+  b: () => viewer.nextSurround(),
+  "[": () => viewer.stepGain(-1),
+  "]": () => viewer.stepGain(1),
+  k: () => (viewer.view === "renders" ? compare.toggle() : roll()),
+  x: () => viewer.set({ held: true }),
+  "?": sheet,
+  ...Object.fromEntries(VIEWS.map((view, i) => [String(i + 1), () => viewer.show(view)])),
+};
+
+function onKey(event) {
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.target.matches("textarea, select, [contenteditable], input:not([type=range]):not([type=checkbox]):not([type=radio])")) return;
+  if (byId("sl-sheet").open && event.key !== "?") return;
+  const act = KEYS[event.key];
+  if (!act) return;
+  event.preventDefault();
+  act();
+}
+
+function wire() {
+  viewer.wire();
+  compare.wire();
+  wireHelp();
+  plainToasts();
+  viewer.viewChanged = (view) => { if (view !== "renders") compare.pause(); };
+  byId("sl-prev").addEventListener("click", () => stepFrame(-1));
+  byId("sl-next").addEventListener("click", () => stepFrame(1));
+  byId("sl-roll").addEventListener("click", roll);
+  for (const button of document.querySelectorAll("#sl-length button")) {
+    button.addEventListener("click", () => {
+      loop.seconds = Number(button.dataset.seconds);
+      for (const one of document.querySelectorAll("#sl-length button")) one.setAttribute("aria-pressed", String(one === button));
+      if (state.looping) {
+        stopRolling();
+        roll();
+      }
+    });
+  }
+  document.querySelector("#sl-legend i").style.background = legendColours();
+  // Where there is room for them, the rarer settings lie open.
+  if (window.innerHeight >= ROOMY_PX) document.querySelector("#sl-more button")?.click();
+  document.addEventListener("input", onHand, true);
+  document.addEventListener("keydown", onKey);
+  document.addEventListener("keyup", (event) => { if (event.key === "x") viewer.set({ held: false }); });
+  window.addEventListener("blur", () => viewer.set({ held: false }));
+}
+
+// For tests: what is drawn, and how an error looks.
+Object.assign(door, { state, viewer, picture, fail: wrong });
+
+const CALLS = {
+  show,
   // While the server lays a new sound over the clips, and when it could not.
-  function opening() {
+  opening() {
     byId("sl-what").textContent = "Listening to the speech";
     state.opening = true;
-  }
-
+  },
+  // The server answered, with a session or a message.
+  opened() {
+    state.opening = false;
+    titled();
+  },
   // From the click until the first frame; another person's render may have to end before.
-  function starting() {
+  starting() {
     const line = document.querySelector("#sl-progress p");
     if (line) line.textContent = "Starting; one render runs at a time";
-  }
-
-  // The server answered, with a session or a message.
-  function opened() {
-    state.opening = false;
-    byId("sl-what").textContent = session?.token ? title() : "No speech yet";
-    byId("sl-what").title = session?.token ? `The network runs in ${session.network}` : "";
-  }
-
-  const title = () =>
-    `${session.model}, ${session.base}: ${session.frames} frames, ${(session.frames / session.fps).toFixed(2)} s`;
-
-  async function pump() {
-    if (busy || !wanted) return;
-    const now = wanted;
-    const asked = session;
-    wanted = null;
-    busy = true;
-    clearTimeout(settle);
-    const key = `${asked.token} ${now.frame}`;
-    try {
-      const answer = await fetch("/studio/preview", {
-        method: "POST",
-        headers: { "Content-Type": "application/json" },
-        body: JSON.stringify({
-          token: asked.token, frame: now.frame, settings: now.settings,
-          plate: key !== plateKey, score: Boolean(now.score),
-        }),
-      });
-      if (!answer.ok) throw new Error(await reason(answer));
-      const { header, images } = await unpack(await answer.arrayBuffer());
-      if (asked === session) {
-        if (images.plate) plateKey = key;
-        accept(header, images);
-        state.shown = { frame: now.frame, settings: now.settings };
-        state.latency = performance.now() - now.since;
-        state.error = "";
-        state.seq += 1;
-      }
-    } catch (error) {
-      state.error = error.message || String(error);
-      say(state.error, true);
-    } finally {
-      busy = false;
-      state.pending = Boolean(wanted);
-    }
-    const again = () => {
-      if (wanted || busy || asked !== session) return;
-      wanted = { ...now, score: true, since: performance.now() };
-      pump();
-    };
-    if (wanted) pump();
-    else if (!now.score && !state.error) settle = setTimeout(again, SETTLE_MS);
-    else if (!state.error && floorIsComing(state.header)) settle = setTimeout(again, FLOOR_MS);
-  }
-
-  // A clip's floor is measured in the background when its score is first asked for.
-  function floorIsComing(header) {
-    if (!header?.driven || header.floor !== undefined) return false;
-    floorAsked[header.clip] = (floorAsked[header.clip] || 0) + 1;
-    return floorAsked[header.clip] <= 8;
-  }
-
-  async function reason(answer) {
-    try {
-      const told = await answer.json();
-      return told.error || (typeof told.detail === "string" ? told.detail : "the studio refused this request");
-    } catch {
-      return `the studio answered with status ${answer.status}; reload the page`;
-    }
-  }
-
-  async function unpack(buffer) {
-    const length = new DataView(buffer).getUint32(0, true);
-    const header = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 4, length)));
-    const images = {};
-    let offset = 4 + length;
-    await Promise.all(header.layers.map(async (layer) => {
-      const blob = new Blob([new Uint8Array(buffer, offset, layer.bytes)], { type: "image/png" });
-      offset += layer.bytes;
-      images[layer.name] = await createImageBitmap(blob, { colorSpaceConversion: "none" });
-    }));
-    return { header, images };
-  }
-
-  function surface(name, width, height) {
-    const canvas = layers[name] || (layers[name] = document.createElement("canvas"));
-    if (canvas.width !== width || canvas.height !== height) {
-      canvas.width = width;
-      canvas.height = height;
-    }
-    return canvas.getContext("2d", { willReadFrequently: name === "matte" });
-  }
-
-  function accept(header, images) {
-    const [width, height] = header.size;
-    const [x, y] = header.roi;
-    if (images.plate) {
-      surface("plate", width, height).drawImage(images.plate, 0, 0);
-      const plain = surface("unblended", width, height);
-      plain.drawImage(images.plate, 0, 0);
-      plain.drawImage(images.unblended, x, y);
-    }
-    const result = surface("result", width, height);
-    result.drawImage(layers.plate, 0, 0);
-    result.drawImage(images.composite, x, y);
-    const matte = surface("matte", width, height);
-    matte.fillStyle = "#000";
-    matte.fillRect(0, 0, width, height);
-    matte.drawImage(images.matte, x, y);
-    const overlay = surface("overlay", width, height);
-    overlay.drawImage(layers.plate, 0, 0);
-    overlay.drawImage(tinted(matte, header.roi), x, y);
-    overlay.strokeStyle = "rgba(255,255,255,.55)";
-    overlay.setLineDash([6, 4]);
-    overlay.strokeRect(header.box[0] + 0.5, header.box[1] + 0.5, header.box[2] - 1, header.box[2] - 1);
-    state.header = { ...(header.score === undefined ? keepScore(header) : {}), ...header };
-    draw();
-    tell(state.header);
-  }
-
-  // Until the score of new settings is measured, the last one of this frame stays, marked as old.
-  function keepScore(header) {
-    const last = state.header;
-    if (!last || last.frame !== header.frame || last.score === undefined || !header.driven) return {};
-    const { score, sectors, unblended_score, floor } = last;
-    return { score, sectors, unblended_score, floor, old: true };
-  }
-
-  function tinted(matte, [x, y, width, height]) {
-    const pixels = matte.getImageData(x, y, width, height);
-    for (let i = 0; i < pixels.data.length; i += 4) {
-      const alpha = pixels.data[i];
-      pixels.data[i] = OVERLAY[0];
-      pixels.data[i + 1] = OVERLAY[1];
-      pixels.data[i + 2] = OVERLAY[2];
-      pixels.data[i + 3] = alpha * OVERLAY[3];
-    }
-    const tint = surface("tint", width, height);
-    tint.putImageData(pixels, 0, 0);
-    return layers.tint;
-  }
-
-  // The part of the plate, in its pixels, that a pane shows.
-  function region(pane, aspect) {
-    const header = state.header;
-    const [width, height] = header.size;
-    const [x0, y0, side] = header.box;
-    let wide = width;
-    let cx = width / 2;
-    let cy = height / 2;
-    if (pane === "closeup") {
-      wide = NECK_SHARE * side;
-      [cx, cy] = [header.chin[0], header.chin[1] + 0.06 * side];
-      return [cx - wide / 2, cy - wide / aspect / 2, wide, wide / aspect];
-    }
-    let tall = height;
-    if (view === "face") {
-      wide = tall = 1.3 * side;
-      [cx, cy] = [x0 + side / 2, y0 + 0.45 * side];
-    }
-    if (wide / tall < aspect) wide = tall * aspect;
-    else tall = wide / aspect;
-    return [cx - wide / 2, cy - tall / 2, wide, tall];
-  }
-
-  function draw() {
-    if (!state.header || !layers.plate) return;
-    for (const canvas of document.querySelectorAll("#sl-panes canvas")) {
-      const ratio = window.devicePixelRatio || 1;
-      const width = Math.round(canvas.clientWidth * ratio);
-      const height = Math.round(canvas.clientHeight * ratio);
-      if (!width || !height) continue;
-      if (canvas.width !== width || canvas.height !== height) {
-        canvas.width = width;
-        canvas.height = height;
-      }
-      const pane = canvas.dataset.pane;
-      let name = pane === "closeup" ? "result" : pane;
-      if (holdPlate && name === "result") name = "plate";
-      const [x, y, wide] = region(pane, width / height);
-      const scale = width / wide;
-      const context = canvas.getContext("2d");
-      context.fillStyle = "#000";
-      context.setTransform(1, 0, 0, 1, 0, 0);
-      context.clearRect(0, 0, width, height);
-      context.imageSmoothingEnabled = scale < 2;
-      context.imageSmoothingQuality = "high";
-      context.setTransform(scale, 0, 0, scale, -x * scale, -y * scale);
-      context.drawImage(layers[name], 0, 0);
-    }
-    byId("sl-result-name").textContent = holdPlate ? "Plate (x held)" : "Result";
-  }
-
-  function tell(header) {
-    const where = `${header.clip}, frame ${header.clip_frame}`;
-    byId("sl-score").innerHTML = "";
-    const parts = [];
-    if (header.driven && header.score !== undefined) {
-      parts.push(["Seam", header.score.toFixed(2)], ["Unblended", header.unblended_score.toFixed(2)]);
-      if (header.floor !== undefined) parts.push(["Floor", header.floor.toFixed(2)]);
-      for (const [name, value] of Object.entries(header.sectors)) parts.push([name.replace("_", " "), value.toFixed(2)]);
-    }
-    parts.forEach(([name, value], i) => {
-      const item = document.createElement("span");
-      item.className = i ? "" : "sl-first";
-      item.append(`${name} `);
-      const figure = document.createElement("b");
-      figure.textContent = value;
-      item.append(figure);
-      byId("sl-score").append(item);
-    });
-    byId("sl-score").classList.toggle("sl-old", Boolean(header.old));
-    const notes = session.notes.length ? [session.notes.join("; ")] : [];
-    const feather = header.driven && header.feather_px >= 1 ? [featherInWords(header)] : [];
-    const laidOn = header.driven && header.feather_px > 0 && header.texture_share !== null;
-    const texture = laidOn ? [textureInWords(header)] : [];
-    say([where, ...feather, ...texture, ...header.limits, ...notes].map((part) => part[0].toUpperCase() + part.slice(1)).join(". ") + ".");
-  }
-
-  function textureInWords(header) {
-    const share = header.texture_share;
-    return share > 0 ? `${Math.round(100 * share)} % of the plate's texture laid on`
-      : "no texture laid on: the generated skin has as much";
-  }
-
-  function featherInWords(header) {
-    const share = header.feather_share;
-    const why = share < 0.9 ? ", narrowed since the picture comes close to the plate"
-      : share > 1.1 ? ", widened since the picture stays far from the plate" : "";
-    return `feather ${header.feather_px.toFixed(0)} px${why}`;
-  }
-
-  function say(text, wrong = false) {
-    byId("sl-say").textContent = text;
-    byId("sl-say").classList.toggle("sl-wrong", wrong);
-  }
-
-  function select(mode) {
-    byId("sl-view").dataset.mode = mode;
-    document.body.classList.toggle("sl-comparing", mode === "compare");
-    byId("sl-tab-frame").setAttribute("aria-selected", String(mode === "frame"));
-    byId("sl-tab-compare").setAttribute("aria-selected", String(mode === "compare"));
-    if (mode === "frame") {
-      pause();
-      requestAnimationFrame(draw);
-    }
-  }
-
-  function zoom(next) {
-    view = next;
-    byId("sl-fit").setAttribute("aria-pressed", String(view === "fit"));
-    byId("sl-face").setAttribute("aria-pressed", String(view === "face"));
-    draw();
-  }
-
-  // Two videos in step: A (blended, with sound) leads, B follows.
-  const a = () => byId("sl-video-a");
-  const b = () => byId("sl-video-b");
-
-  function compare(text) {
+  },
+  compare(text) {
     if (!text) return;
-    const told = JSON.parse(text);
-    state.video = told;
-    for (const [element, address, link] of [[a(), told.blended, "sl-save"], [b(), told.unblended, "sl-save-plain"]]) {
-      element.src = address;
-      element.load();
-      byId(link).href = `${address}?download=true`;
-    }
-    byId("sl-tab-compare").disabled = false;
-    byId("sl-seek").max = String(session.frames - 1);
-    const seam = told.seam === null ? "" : `, seam ${told.seam.toFixed(2)}, worst ${told.worst.toFixed(2)} at frame ${told.worst_frame}`;
-    state.video.line = `${told.name}${seam}.`;
-    say(state.video.line);
-    select("compare");
-  }
+    state.video = JSON.parse(text);
+    compare.load(state.video, session.frames, session.fps);
+    if (state.looping) stopRolling();
+    viewer.show("renders");
+  },
+  preset(text) {
+    presetValues = JSON.parse(text);
+    if (wanted) markPreset(wanted.settings);
+  },
+};
 
-  function play() {
-    b().currentTime = a().currentTime;
-    Promise.all([a().play(), b().play()]).catch((error) => say(`The video cannot be played: ${error.message}`, true));
-  }
-
-  function pause() {
-    a()?.pause();
-    b()?.pause();
-  }
-
-  function seek(frame) {
-    pause();
-    const last = Number(byId("sl-seek").max);
-    const time = (Math.min(Math.max(frame, 0), last) + 0.5) / session.fps;
-    a().currentTime = time;
-    b().currentTime = time;
-    follow();
-  }
-
-  const videoFrame = () => Math.min(Math.floor(a().currentTime * session.fps + 1e-3), Number(byId("sl-seek").max));
-
-  function follow() {
-    if (!session?.fps) return;
-    byId("sl-seek").value = String(videoFrame());
-    byId("sl-time").textContent = `${videoFrame()}`;
-    if (a().paused) return;
-    const ahead = a().currentTime - b().currentTime;
-    if (Math.abs(ahead) > 0.3) b().currentTime = a().currentTime;
-    else b().playbackRate = 1 + Math.min(Math.max(2 * ahead, -0.4), 0.4);
-  }
-
-  function tick() {
-    if (!a().paused) {
-      follow();
-      requestAnimationFrame(tick);
-    }
-  }
-
-  function stepFrame(by) {
-    if (byId("sl-view").dataset.mode === "compare") {
-      seek(videoFrame() + by);
-      return;
-    }
-    const input = document.querySelector("#sl-frame input[type=range]");
-    if (!input) return;
-    input.value = String(Number(input.value) + by);
-    input.dispatchEvent(new Event("input", { bubbles: true }));
-  }
-
-  function onKey(event) {
-    const target = event.target;
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
-    if (target.matches("textarea, select, [contenteditable], input:not([type=range]):not([type=checkbox]):not([type=radio])")) return;
-    const keys = {
-      ",": () => stepFrame(-1),
-      ".": () => stepFrame(1),
-      f: () => zoom("fit"),
-      g: () => zoom("face"),
-      k: () => byId("sl-view").dataset.mode === "compare" && (a().paused ? play() : pause()),
-      x: () => { holdPlate = true; draw(); },
-    };
-    const act = keys[event.key];
-    if (act) {
-      event.preventDefault();
-      act();
-    }
-  }
-
-  function wire() {
-    byId("sl-tab-frame").addEventListener("click", () => { select("frame"); if (state.header) tell(state.header); });
-    byId("sl-tab-compare").addEventListener("click", () => { select("compare"); say(state.video.line); });
-    byId("sl-fit").addEventListener("click", () => zoom("fit"));
-    byId("sl-face").addEventListener("click", () => zoom("face"));
-    byId("sl-play").addEventListener("click", () => (a().paused ? play() : pause()));
-    byId("sl-back").addEventListener("click", () => seek(videoFrame() - 1));
-    byId("sl-forward").addEventListener("click", () => seek(videoFrame() + 1));
-    byId("sl-seek").addEventListener("input", (event) => seek(Number(event.target.value)));
-    byId("sl-loop").addEventListener("change", () => { a().loop = byId("sl-loop").checked; });
-    a().loop = true;
-    a().addEventListener("play", () => { byId("sl-play").textContent = "Pause"; tick(); });
-    a().addEventListener("pause", () => { byId("sl-play").textContent = "Play"; b().pause(); follow(); });
-    a().addEventListener("seeked", follow);
-    b().addEventListener("ended", () => { if (!a().paused) { b().currentTime = a().currentTime; b().play(); } });
-    document.addEventListener("keydown", onKey);
-    document.addEventListener("keyup", (event) => { if (event.key === "x") { holdPlate = false; draw(); } });
-    new ResizeObserver(draw).observe(byId("sl-panes"));
-    state.ready = true;
-  }
-
-  // Calls that come before Gradio has put the viewer into the page wait for it.
-  const early = [];
-  const whenReady = (call) => (...args) => { if (state.ready) call(...args); else early.push(() => call(...args)); };
-  window.seamline = {
-    show: whenReady(show), compare: whenReady(compare), opening: whenReady(opening), opened: whenReady(opened),
-    starting: whenReady(starting), state,
-  };
-  const waiting = setInterval(() => {
-    if (!byId("sl-say") || !byId("sl-what")) return;
-    clearInterval(waiting);
-    wire();
-    early.splice(0).forEach((call) => call());
-  }, 30);
-})();
+// Gradio puts the parts of the page in one after the other; calls that came before wait in door.early.
+const PARTS = ["sl-canvas", "sl-what", "sl-say", "sl-roll", "sl-sheet", "sl-hint-text", "sl-preset"];
+const waiting = setInterval(() => {
+  if (!PARTS.every(byId)) return;
+  clearInterval(waiting);
+  wire();
+  Object.assign(door, CALLS);
+  door.early.splice(0).forEach(([name, args]) => door[name](...args));
+}, 30);

@@ -41,7 +41,7 @@ def studio(tmp_path_factory):
         )  # fmt: skip
     address = f"http://127.0.0.1:{port}"
     try:
-        for _ in range(240):
+        for _ in range(720):
             assert server.poll() is None, log.read_text()
             try:
                 urllib.request.urlopen(address, timeout=2).close()

@@ -1,0 +1,48 @@
+// One line of help for what is under the hand, in a place of its own; the sheet of keys.
+
+const byId = (id) => document.getElementById(id);
+const EMPTY = "Point at a control to read what it does. ? shows all keys.";
+const OTHERS = {
+  "sl-audio": "Speech that the mouth follows: upload any sound or video file, or record it.",
+  "sl-model": "The network that draws the mouth.",
+  "sl-base": "What stands under the face: one clip, or core clips, which puts talk clips under speech and the silence clip under pauses.",
+  "sl-preset": "A set of settings by name. classic is the documented recipe, to compare with.",
+  "sl-reset": "Puts every setting back to what the preset says.",
+  "sl-render": "Writes the blended and the unblended video of the whole sound and shows them side by side.",
+  "sl-cancel": "Stops the render; nothing is left of it.",
+  "sl-frame": "Frame of the video to be. What is shown here is what is rendered.",
+};
+
+function helpOf(element) {
+  const own = element.closest("[data-help]");
+  if (own) return own.dataset.help;
+  const info = element.closest("#sl-left .block")?.querySelector(".info-text");
+  if (info) return info.textContent.trim();
+  const known = element.closest(Object.keys(OTHERS).map((id) => `#${id}`).join(","));
+  return known ? OTHERS[known.id] : "";
+}
+
+export function wireHelp() {
+  const tell = (event) => { byId("sl-hint-text").textContent = (event.target.closest && helpOf(event.target)) || EMPTY; };
+  document.addEventListener("pointerover", tell);
+  document.addEventListener("focusin", tell);
+  byId("sl-hint-text").textContent = EMPTY;
+  byId("sl-ask").addEventListener("click", sheet);
+  byId("sl-sheet-close").addEventListener("click", sheet);
+  byId("sl-sheet").addEventListener("click", (event) => { if (event.target === byId("sl-sheet")) sheet(); });
+}
+
+export function sheet() {
+  const dialog = byId("sl-sheet");
+  if (dialog.open) dialog.close();
+  else dialog.showModal();
+}
+
+// Gradio heads what it has no title for with "Error"; a person reads what follows.
+export function plainToasts() {
+  new MutationObserver(() => {
+    for (const title of document.querySelectorAll(".toast-title")) {
+      if (title.textContent.trim() === "Error") title.textContent = "That did not work";
+    }
+  }).observe(document.body, { childList: true, subtree: true });
+}

@@ -1,0 +1,289 @@
+// The stage: draws the chosen view of the picture, with zoom and pan that stay through every update.
+
+const byId = (id) => document.getElementById(id);
+const NAMES = { result: "Result", original: "Original", unblended: "Unblended", matte: "Matte", overlay: "Overlay", heat: "Seam map" };
+const GAINS = [1, 2, 4, 8, 16];
+const SURROUNDS = ["dark", "mid", "grey"];
+const RIM_SHARE = 4 / 328;
+
+export class Viewer {
+  constructor(picture) {
+    this.picture = picture;
+    Object.assign(this, { view: "wipe", against: "original", gain: 8, wipe: 0.5, held: false, outline: false, steady: false, times: 2 });
+    this.scale = 0; // device px per plate px; 0 shows the whole frame
+    this.centre = [0, 0];
+    this.drawn = null;
+    this.asked = 0;
+    this.afterDraw = () => {};
+    this.viewChanged = () => {};
+  }
+
+  wire() {
+    byId("sl-gain").innerHTML = GAINS.map((gain) => `<button type="button" data-gain="${gain}" data-help="Difference times ${gain}.">&#215;${gain}</button>`).join("");
+    const press = (selector, act) => document.querySelectorAll(selector).forEach((button) => button.addEventListener("click", () => act(button.dataset)));
+    press("#sl-tabs button", ({ view }) => this.show(view));
+    press("#sl-against button", ({ against }) => this.set({ against }));
+    press("#sl-gain button", ({ gain }) => this.set({ gain: Number(gain) }));
+    press("#sl-times button", ({ times }) => this.set({ times: Number(times) }));
+    press(".sl-swatches button", ({ surround }) => this.surround(surround));
+    byId("sl-fit").addEventListener("click", () => this.fit());
+    byId("sl-face").addEventListener("click", () => this.face());
+    byId("sl-actual").addEventListener("click", () => this.zoomTo(window.devicePixelRatio || 1));
+    byId("sl-steady").addEventListener("click", () => this.hold());
+    byId("sl-outline").addEventListener("click", () => this.set({ outline: !this.outline }));
+    this.wireStage();
+    this.wireWipe();
+    new ResizeObserver(() => this.draw()).observe(byId("sl-stage"));
+    new ResizeObserver(() => this.draw()).observe(byId("sl-closeup"));
+    this.set({});
+  }
+
+  wireStage() {
+    const stage = byId("sl-stage");
+    stage.addEventListener("wheel", (event) => {
+      if (this.view === "renders" || !this.picture.header) return;
+      event.preventDefault();
+      const [x, y] = this.plateAt(event);
+      const from = this.geometry();
+      const scale = this.bounded(from.scale * Math.exp(-event.deltaY / 400));
+      // What is under the pointer stays there.
+      this.place(scale, [x - ((x - from.cx) * from.scale) / scale, y - ((y - from.cy) * from.scale) / scale]);
+    }, { passive: false });
+    let from = null;
+    stage.addEventListener("pointerdown", (event) => {
+      if (event.button || this.view === "renders" || event.target !== byId("sl-canvas") || !this.picture.header) return;
+      from = { x: event.clientX, y: event.clientY, ...this.geometry() };
+      stage.setPointerCapture(event.pointerId);
+      stage.classList.add("sl-panning");
+    });
+    stage.addEventListener("pointermove", (event) => {
+      if (!from) return;
+      const ratio = window.devicePixelRatio || 1;
+      this.place(from.scale, [from.cx - ((event.clientX - from.x) * ratio) / from.scale, from.cy - ((event.clientY - from.y) * ratio) / from.scale]);
+    });
+    const end = () => { from = null; stage.classList.remove("sl-panning"); };
+    stage.addEventListener("pointerup", end);
+    stage.addEventListener("pointercancel", end);
+  }
+
+  wireWipe() {
+    const line = byId("sl-wipe");
+    let dragging = false;
+    const move = (share) => this.set({ wipe: Math.min(Math.max(share, 0), 1) });
+    line.addEventListener("pointerdown", (event) => { dragging = true; line.setPointerCapture(event.pointerId); event.preventDefault(); line.focus(); });
+    line.addEventListener("pointermove", (event) => {
+      const { left, width } = byId("sl-stage").getBoundingClientRect();
+      if (dragging) move((event.clientX - left) / width);
+    });
+    line.addEventListener("pointerup", () => { dragging = false; });
+    line.addEventListener("keydown", (event) => {
+      const to = { ArrowLeft: this.wipe - 0.02, ArrowRight: this.wipe + 0.02, Home: 0, End: 1 }[event.key];
+      if (to === undefined) return;
+      event.preventDefault();
+      move(to);
+    });
+  }
+
+  set(changes) {
+    Object.assign(this, changes);
+    const pressed = (selector, on) => document.querySelectorAll(selector).forEach((b) => b.setAttribute("aria-pressed", String(on(b.dataset))));
+    pressed("#sl-against button", ({ against }) => against === this.against);
+    pressed("#sl-gain button", ({ gain }) => Number(gain) === this.gain);
+    pressed("#sl-times button", ({ times }) => Number(times) === this.times);
+    pressed("#sl-outline", () => this.outline);
+    pressed("#sl-steady", () => this.steady);
+    const line = byId("sl-wipe");
+    line.style.left = `${100 * this.wipe}%`;
+    line.setAttribute("aria-valuenow", String(Math.round(100 * this.wipe)));
+    this.draw();
+  }
+
+  show(view) {
+    if (view === "renders" && byId("sl-tab-compare").disabled) return;
+    this.view = view;
+    byId("sl-view").dataset.view = view;
+    for (const tab of document.querySelectorAll("#sl-tabs button")) tab.setAttribute("aria-selected", String(tab.dataset.view === view));
+    this.viewChanged(view);
+    this.draw();
+  }
+
+  surround(name) {
+    byId("sl-stage").dataset.surround = name;
+    for (const b of document.querySelectorAll(".sl-swatches button")) b.setAttribute("aria-pressed", String(b.dataset.surround === name));
+  }
+
+  nextSurround() {
+    const now = SURROUNDS.indexOf(byId("sl-stage").dataset.surround);
+    this.surround(SURROUNDS[(now + 1) % SURROUNDS.length]);
+  }
+
+  stepGain(by) {
+    const next = GAINS.indexOf(this.gain) + by;
+    if (GAINS[next]) this.set({ gain: GAINS[next] });
+  }
+
+  // Of the face in the frame, or 0 where the view does not follow it.
+  anchor() {
+    const header = this.picture.header;
+    if (!this.steady || !header) return [0, 0];
+    return [header.chin[0], header.box[1] + header.box[2] / 2];
+  }
+
+  hold() {
+    if (!this.picture.header) return;
+    const { scale, cx, cy } = this.geometry();
+    this.steady = !this.steady;
+    this.place(scale, [cx, cy]);
+    this.set({});
+  }
+
+  bounded(scale) {
+    return Math.min(Math.max(scale, 0.1), 32);
+  }
+
+  place(scale, [cx, cy]) {
+    const [ax, ay] = this.anchor();
+    this.scale = scale;
+    this.centre = [cx - ax, cy - ay];
+    this.draw();
+  }
+
+  fit() {
+    this.scale = 0;
+    this.steady = false;
+    this.set({});
+  }
+
+  face() {
+    if (!this.picture.header) return;
+    const [x0, y0, side] = this.picture.header.box;
+    const { width, height } = this.stageSize();
+    this.place(this.bounded(Math.min(width, height) / (1.4 * side)), [x0 + side / 2, y0 + 0.42 * side]);
+  }
+
+  // px of the screen for each of the frame.
+  zoomTo(scale) {
+    if (!this.picture.header) return;
+    const { cx, cy } = this.geometry();
+    this.place(scale, [cx, cy]);
+  }
+
+  stageSize() {
+    const ratio = window.devicePixelRatio || 1;
+    const stage = byId("sl-stage");
+    return { width: Math.round(stage.clientWidth * ratio), height: Math.round(stage.clientHeight * ratio) };
+  }
+
+  geometry() {
+    const { width, height } = this.stageSize();
+    const [frameWidth, frameHeight] = this.picture.header.size;
+    const [ax, ay] = this.anchor();
+    const fit = Math.min(width / frameWidth, height / frameHeight);
+    if (!this.scale) return { width, height, scale: fit, cx: frameWidth / 2, cy: frameHeight / 2 };
+    return { width, height, scale: this.scale, cx: this.centre[0] + ax, cy: this.centre[1] + ay };
+  }
+
+  plateAt(event) {
+    const { left, top } = byId("sl-stage").getBoundingClientRect();
+    const { width, height, scale, cx, cy } = this.geometry();
+    const ratio = window.devicePixelRatio || 1;
+    return [cx + ((event.clientX - left) * ratio - width / 2) / scale, cy + ((event.clientY - top) * ratio - height / 2) / scale];
+  }
+
+  // Draws before the browser shows its next picture, once, however often it is asked.
+  draw() {
+    if (this.asked) return;
+    this.asked = requestAnimationFrame(() => {
+      this.asked = 0;
+      this.drawNow();
+    });
+  }
+
+  drawNow() {
+    if (!this.picture.header || this.view === "renders") return;
+    this.beforeDraw?.();
+    const geometry = this.geometry();
+    const canvas = byId("sl-canvas");
+    const context = sized(canvas, geometry.width, geometry.height);
+    const shown = this.held ? "original" : this.view;
+    if (shown === "wipe") {
+      const split = Math.round(this.wipe * geometry.width);
+      this.paint(context, this.against, geometry, 0, split);
+      this.paint(context, "result", geometry, split, geometry.width);
+    } else this.paint(context, shown, geometry, 0, geometry.width);
+    if (this.outline) this.paintOutline(context, geometry);
+    this.caption(shown, geometry);
+    this.drawCloseup(shown === "wipe" ? "result" : shown);
+    this.afterDraw();
+  }
+
+  // Empty canvases, without a word on them.
+  blank() {
+    for (const id of ["sl-canvas", "sl-closeup"]) byId(id).getContext("2d").clearRect(0, 0, byId(id).width, byId(id).height);
+    for (const id of ["sl-tag", "sl-tag-right", "sl-close-name"]) byId(id).textContent = "";
+  }
+
+  paint(context, view, { width, height, scale, cx, cy }, from, to) {
+    if (to <= from) return;
+    context.save();
+    context.beginPath();
+    context.rect(from, 0, to - from, height);
+    context.clip();
+    context.imageSmoothingEnabled = scale < 2 && scale !== 1;
+    context.imageSmoothingQuality = scale < 0.7 ? "high" : "low"; // high costs five times as much, and shows below only
+    context.translate(width / 2 - cx * scale, height / 2 - cy * scale);
+    context.scale(scale, scale);
+    context.drawImage(this.picture.of(view, this), 0, 0);
+    context.restore();
+  }
+
+  paintOutline(context, { width, height, scale, cx, cy }) {
+    const [x0, y0, side] = this.picture.header.box;
+    const rim = RIM_SHARE * side;
+    context.save();
+    context.translate(width / 2 - cx * scale, height / 2 - cy * scale);
+    context.lineWidth = 1;
+    const frame = (inset, dash, style) => {
+      context.setLineDash(dash);
+      context.strokeStyle = style;
+      const length = (side - 2 * inset) * scale;
+      context.strokeRect(Math.round((x0 + inset) * scale) + 0.5, Math.round((y0 + inset) * scale) + 0.5, Math.round(length), Math.round(length));
+    };
+    frame(0, [], "rgba(0,0,0,.55)");
+    frame(0, [6, 5], "rgba(255,255,255,.9)");
+    frame(rim, [1, 4], "rgba(255,255,255,.9)");
+    context.restore();
+  }
+
+  caption(shown, { scale }) {
+    byId("sl-legend-top").textContent = this.picture.heat ? `${this.picture.heat.white} and more` : "not measured in this frame";
+    const ratio = window.devicePixelRatio || 1;
+    const named = shown === "difference" ? `Result less ${this.against}, ×${this.gain}` : NAMES[shown];
+    byId("sl-tag").textContent = shown === "wipe" ? NAMES[this.against] : this.held ? "Original (x held)" : named;
+    byId("sl-tag-right").textContent = shown === "wipe" ? "Result" : "";
+    byId("sl-scale").textContent = `${Math.round((100 * scale) / ratio)} %`;
+  }
+
+  drawCloseup(view) {
+    const canvas = byId("sl-closeup");
+    const ratio = window.devicePixelRatio || 1;
+    const width = Math.round(canvas.clientWidth * ratio);
+    const height = Math.round(canvas.clientHeight * ratio);
+    if (!width || !height) return;
+    const { chin, box } = this.picture.header;
+    const scale = this.times * ratio;
+    const context = sized(canvas, width, height);
+    this.paint(context, view, { width, height, scale, cx: chin[0], cy: chin[1] + 0.06 * box[2] }, 0, width);
+    byId("sl-close-name").textContent = `${NAMES[view] || `Difference ×${this.gain}`}, held on the chin`;
+  }
+}
+
+function sized(canvas, width, height) {
+  if (canvas.width !== width || canvas.height !== height) {
+    canvas.width = width;
+    canvas.height = height;
+  }
+  const context = canvas.getContext("2d");
+  context.clearRect(0, 0, width, height);
+  return context;
+}
