@@ -11,13 +11,14 @@ from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.responses import FileResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
 
-from blending import warm_up
+from blending import BlendSettings, warm_up
 from clips.errors import ClipError
 from models.errors import ModelError
 from studio.layout import build_page, page_head, page_style, page_theme
 from studio.preview import PreviewRequest, preview
 from studio.renders import Renders
 from studio.sessions import Sessions
+from studio.timeline import ScanRequest, SeamScans, thumbnail, timeline
 
 STATIC = Path(__file__).parent / "static"
 MAX_UPLOAD = "200mb"
@@ -27,6 +28,7 @@ def build_app(workspace: Path, *, device: str = "auto", runtime: str = "auto") -
     """The studio as an ASGI application; the page is at /."""
     app = FastAPI(title="Seamline", docs_url=None, redoc_url=None, openapi_url=None)
     sessions, renders = Sessions(workspace, device=device, runtime=runtime), Renders(workspace)
+    scans = SeamScans()
 
     @app.exception_handler(ClipError)
     @app.exception_handler(ModelError)
@@ -37,8 +39,23 @@ def build_app(workspace: Path, *, device: str = "auto", runtime: str = "auto") -
     @app.post("/studio/preview")
     def preview_frame(wanted: PreviewRequest, request: Request) -> Response:
         refuse_foreign_pages(request)
+        scans.touch()
         body = preview(sessions.get(wanted.token), wanted)
         return Response(body, media_type="application/octet-stream", headers={"Cache-Control": "no-store"})
+
+    @app.get("/studio/timeline/{token}")
+    def timeline_of(token: str) -> dict[str, object]:
+        return timeline(sessions.get(token))
+
+    @app.get("/studio/thumbnail/{token}/{frame}")
+    def thumbnail_of(token: str, frame: int) -> Response:
+        picture = thumbnail(sessions.get(token), frame)
+        return Response(picture, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=3600"})
+
+    @app.post("/studio/scan")
+    def scan(wanted: ScanRequest, request: Request) -> dict[str, object]:
+        refuse_foreign_pages(request)
+        return scans.ask(sessions.get(wanted.token), BlendSettings.parse(wanted.settings))
 
     @app.get("/studio/video/{token}")
     def video(token: str, download: bool = False) -> FileResponse:
