@@ -1,6 +1,7 @@
 // The timeline dock: thumbnails, seam score, speech, cuts and landmark confidence over all output frames; scrubs.
+"use strict";
+
 window.seamlineTimeline = (root, { goto }) => {
-  "use strict";
   const ROWS = [["thumbs", 44, ""], ["seam", 34, "Seam"], ["speech", 26, "Speech"], ["cuts", 18, "Clips"], ["sure", 10, "Face"]];
   const LABELS = 56;
   const GAP = 3;
@@ -19,7 +20,6 @@ window.seamlineTimeline = (root, { goto }) => {
   root.tabIndex = 0;
   root.setAttribute("role", "slider");
   root.setAttribute("aria-label", "output frame");
-  root.style.position = "relative";
   // What tests read.
   const state = { frames: 0, frame: 0, measured: 0, done: false, worst: [], thumbs: 0, error: "" };
   let session = null;
