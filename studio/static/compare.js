@@ -187,6 +187,23 @@ window.seamlineCompare = (root) => {
   one("[data-do=mode]").addEventListener("click", toggleMode);
   one(".sl-seek").addEventListener("input", (event) => seek(Number(event.target.value)));
   one(".sl-wipe").addEventListener("input", paint);
+  const stage = one(".sl-stage");
+  const wipeTo = (event) => {
+    const canvas = one("canvas[data-side=a]");
+    const box = canvas.getBoundingClientRect();
+    const shown = Math.min(box.width, (box.height * canvas.width) / canvas.height);
+    const share = (event.clientX - box.left - (box.width - shown) / 2) / shown;
+    one(".sl-wipe").value = String(100 * Math.min(Math.max(share, 0), 1));
+    paint();
+  };
+  stage.addEventListener("pointerdown", (event) => {
+    if (state.mode !== "wipe" || event.target.matches("input")) return;
+    stage.setPointerCapture(event.pointerId);
+    wipeTo(event);
+  });
+  stage.addEventListener("pointermove", (event) => {
+    if (state.mode === "wipe" && stage.hasPointerCapture(event.pointerId)) wipeTo(event);
+  });
   videos.a.addEventListener("ended", ended);
   return {
     load, play, pause, toggle, step, seek, toggleMode, state,
