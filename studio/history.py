@@ -173,7 +173,8 @@ class RenderHistory:
                 [
                     ffmpeg_exe(), "-hide_banner", "-nostdin", "-loglevel", "error", *READ_LOCAL_FILES_ONLY,
                     "-ss", f"{max(0.0, at_s - 0.5 / float(FPS)):.3f}", "-i", input_url(entry.path), "-frames:v", "1",
-                    "-vf", f"scale=-2:{THUMBNAIL_PX}:flags=area", "-q:v", "4", "-f", "mjpeg", "-y", str(partial.absolute()),
+                    "-vf", f"scale=-2:{THUMBNAIL_PX}:flags=area", "-q:v", "4", "-f", "mjpeg",
+                    "-y", str(partial.absolute()),
                 ],
                 capture_output=True, timeout=30,
             )  # fmt: skip

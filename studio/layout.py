@@ -15,11 +15,15 @@ from blending import BlendSettings
 from clips.core_clips_processor import AUTOMATIC
 from clips.errors import ClipError
 from clips.library import SAMPLE_SPEECH
-from clips.presets import load_preset, preset_names
+from clips.presets import preset_names
+from clips.quality import QUALITIES, STANDARD, quality_named
 from clips.render import RenderCancelled
+from clips.timeline import FrameRange
 from models.errors import ModelError
 from studio.access import person_of
 from studio.controls import GROUPS, MORE, SettingControl, settings_controls
+from studio.links import read_link
+from studio.preset_shelf import PresetShelf
 from studio.renders import Renders, RenderState
 from studio.sessions import Sessions
 
@@ -97,7 +101,13 @@ def build_page(sessions: Sessions, renders: Renders) -> gr.Blocks:
                             preset_names(sessions.workspace), value="default", label="Preset", elem_id="sl-preset",
                             filterable=False,
                         )  # fmt: skip
+                        gr.Button("Keep", elem_id="sl-keep")
                         reset = gr.Button("Reset", elem_id="sl-reset")
+                    with gr.Row(elem_classes="sl-pair", elem_id="sl-how"):
+                        quality = gr.Dropdown(
+                            list(QUALITIES), value=STANDARD, label="Quality", elem_id="sl-quality", filterable=False
+                        )
+                        part = gr.Radio(["whole", "loop"], value="whole", label="Range", elem_id="sl-range")
                     with gr.Row(elem_classes="sl-pair"):
                         render = gr.Button("Render test video", variant="primary", elem_id="sl-render")
                         cancel = gr.Button("Cancel", elem_id="sl-cancel")
@@ -105,14 +115,19 @@ def build_page(sessions: Sessions, renders: Renders) -> gr.Blocks:
                 gr.HTML('<p id="sl-hint-text"></p>', elem_id="sl-hint")
             with gr.Column(elem_id="sl-centre"):
                 gr.HTML(_part("viewer"), elem_id="sl-viewer")
-                with gr.Column(elem_id="sl-dock"), gr.Row(elem_id="sl-scrub"):
-                    gr.HTML(_part("transport"), elem_id="sl-transport")
-                    frame = gr.Slider(0, 1, value=0, step=1, label="Frame", elem_id="sl-frame", buttons=[])
+                with gr.Column(elem_id="sl-dock"):
+                    with gr.Row(elem_id="sl-scrub"):
+                        gr.HTML(_part("transport"), elem_id="sl-transport")
+                        frame = gr.Slider(0, 1, value=0, step=1, label="Frame", elem_id="sl-frame", buttons=[])
+                    gr.HTML('<div id="sl-timeline" class="sl-timeline"></div>', elem_id="sl-time-part")
             with gr.Column(elem_id="sl-right"):
                 gr.HTML(_part("inspect"), elem_id="sl-inspect")
         gr.HTML(_part("help"), elem_id="sl-help")
         session = gr.Textbox(visible="hidden", elem_id="sl-session")
         videos = gr.Textbox(visible="hidden", elem_id="sl-videos")
+        restore = gr.Textbox(visible="hidden", elem_id="sl-restore")
+        listed = gr.Textbox(visible="hidden", elem_id="sl-listed")
+        refresh = gr.Button(visible="hidden", elem_id="sl-refresh")
         chosen = gr.Textbox(_as_text(BlendSettings()), visible="hidden", elem_id="sl-chosen")
 
         opening: dict[str, Any] = {
@@ -124,9 +139,26 @@ def build_page(sessions: Sessions, renders: Renders) -> gr.Blocks:
             "trigger_mode": "always_last",
             "api_visibility": "private",
         }
-        opened = gr.on([page.load, audio.change, model.select, base.select], **opening)
-        for answered in (opened.success, opened.failure):
+        quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+        returned = page.load(
+            _explained(_returner(sessions, list(controls))), [session, session],
+            [audio, model, base, frame, session, *controls.values()],
+            js="() => [location.search, sessionStorage.getItem('seamline-session') || '']", **quiet,
+        )  # fmt: skip
+        taken = restore.change(
+            _explained(_restorer(list(controls))), restore, [base, *controls.values()], **quiet
+        )  # fmt: skip
+        begun = (
+            gr.on([audio.change, model.select, base.select, refresh.click], **opening),
+            returned.then(**opening), taken.then(**opening),
+        )  # fmt: skip
+        for answered in [after for opened in begun for after in (opened.success, opened.failure)]:
             answered(fn=None, js="() => window.seamline.opened()", queue=False, api_visibility="private")
+        gr.on(
+            [listed.change, model.select, base.select],
+            _explained(_preset_lister(sessions)), [listed, model, base, preset], preset,
+            trigger_mode="always_last", **quiet,
+        )  # fmt: skip
         shown = [session, frame, *controls.values()]
         gr.on(
             [control.change for control in shown],
@@ -139,7 +171,7 @@ def build_page(sessions: Sessions, renders: Renders) -> gr.Blocks:
         gr.on(
             [preset.select, reset.click],
             _explained(_preset_loader(sessions, list(controls))),
-            preset,
+            [preset, model, base],
             [chosen, *controls.values()],
             show_progress="hidden",
             trigger_mode="always_last",
@@ -151,9 +183,9 @@ def build_page(sessions: Sessions, renders: Renders) -> gr.Blocks:
         )  # fmt: skip
         rendering = render.click(
             _renderer(sessions, renders, list(controls)),
-            [session, *controls.values()],
+            [session, quality, part, frame, *controls.values()],
             [progress, videos],
-            js="(...values) => { window.seamline.starting(); return values; }",
+            js="(...values) => window.seamline.starting(values)",
             show_progress="hidden",
             concurrency_limit=1,
             concurrency_id="render",
@@ -177,13 +209,75 @@ def _as_text(settings: BlendSettings) -> str:
     return json.dumps(settings.model_dump())
 
 
-def _preset_loader(sessions: Sessions, names: list[str]) -> Callable[[str], list[object]]:
-    def load(name: str) -> list[object]:
+def _preset_loader(sessions: Sessions, names: list[str]) -> Callable[[str, str, str], list[object]]:
+    def load(name: str, model: str, base: str) -> list[object]:
         """The preset's values for the page's mark of changes, and for each control."""
-        settings = load_preset(name, sessions.workspace)
-        return [_as_text(settings), *(getattr(settings, one) for one in names)]
+        settings = PresetShelf(sessions.workspace).load(name, model, base)
+        return [_as_text(settings), *_values(settings, names)]
 
     return load
+
+
+def _values(settings: BlendSettings, names: list[str]) -> list[object]:
+    return [getattr(settings, one) for one in names]
+
+
+def _preset_lister(sessions: Sessions) -> Callable[[str, str, str, str], object]:
+    def names_of(asked: str, model: str, base: str, shown: str) -> object:
+        """The presets for a model and base; the one that was just saved, or the one shown, stays chosen."""
+        listing, _ = PresetShelf(sessions.workspace).listing(model, base)
+        names = [preset.name for preset in listing]
+        wanted = _told(asked).get("name", shown)
+        return gr.Dropdown(choices=names, value=next((n for n in (wanted, shown) if n in names), "default"))
+
+    return names_of
+
+
+def _told(text: str) -> dict[str, Any]:
+    """What the page says in a hidden box, as JSON; nothing where it says nothing."""
+    try:
+        told = json.loads(text or "{}")
+    except ValueError:
+        told = {}
+    return told if isinstance(told, dict) else {}
+
+
+def _restorer(names: list[str]) -> Callable[[str], list[object]]:
+    def restore(text: str) -> list[object]:
+        """The base, and the settings of a finished render, as the page asks for them."""
+        told = _told(text)
+        base = gr.Dropdown(value=told["base"]) if isinstance(told.get("base"), str) else gr.skip()
+        if "settings" not in told:
+            return [base, *(gr.skip() for _ in names)]
+        return [base, *_values(BlendSettings.parse(told["settings"]), names)]
+
+    return restore
+
+
+def _returner(sessions: Sessions, names: list[str]) -> Callable[..., list[object]]:
+    def come_back(query: str, before: str, request: gr.Request) -> list[object]:
+        """What a link or a reload brings: sound, model, base, frame, the session before, and settings."""
+        link = read_link(query or "")
+        sound: object = gr.skip()
+        try:
+            session = sessions.get(_token(before))
+            if session.owner == person_of(request) and session.audio.is_file():
+                sound = str(session.audio)
+        except ClipError:
+            before = ""  # a session that is no longer open: the page begins with the sample
+        models = sessions.models()
+        if link.model is not None and link.model not in models:
+            raise ClipError(f"the link's model {link.model!r} does not exist here; there are: {', '.join(models)}")
+        model: object = link.model or gr.skip()
+        base: object = gr.skip()
+        if link.base is not None:
+            base = gr.Dropdown(choices=sessions.bases(link.model or FIRST_MODEL), value=link.base)
+        place: object = gr.skip()
+        if link.frame is not None:
+            place = gr.Slider(maximum=link.frame + 1, value=link.frame)
+        return [sound, model, base, place, before, *_values(link.settings, names)]
+
+    return come_back
 
 
 def _opener(sessions: Sessions) -> Callable[..., tuple[Any, ...]]:
@@ -223,12 +317,15 @@ def _shown_frames(session_text: str | None) -> int | None:
 
 
 def _renderer(sessions: Sessions, renders: Renders, names: list[str]) -> Callable[..., Iterator[tuple[Any, ...]]]:
-    def render_steps(session_text: str, *values: object) -> Iterator[tuple[Any, ...]]:
-        """Progress bar and videos."""
+    def render_steps(
+        session_text: str, quality: str, part: object, frame: float, *values: object
+    ) -> Iterator[tuple[Any, ...]]:
+        """Progress bar and videos. part: "whole", or frames as "A-B", B the one after the last."""
         try:
             session = sessions.get(_token(session_text))
             settings = BlendSettings.parse(dict(zip(names, values, strict=True)))
-            for state in renders.run(session, settings):
+            quality_named(quality)
+            for state in renders.run(session, settings, frames=_frames(part), quality=quality):
                 if state.report is None:
                     yield _progress_bar(state), gr.skip()
                     continue
@@ -249,6 +346,16 @@ def _renderer(sessions: Sessions, renders: Renders, names: list[str]) -> Callabl
             yield _progress_bar(None, str(e)), gr.skip()
 
     return render_steps
+
+
+def _frames(part: object) -> FrameRange | None:
+    """Frames of the page's range, "A-B" with B the one after the last; None for all."""
+    if part in (None, "whole"):
+        return None
+    first, _, stop = str(part).partition("-")
+    if not (first.isdigit() and stop.isdigit() and len(first) < 8 and len(stop) < 8):
+        raise ClipError(f"the range must be the whole or frames of it; got {str(part)[:40]!r}")
+    return FrameRange(int(first), int(stop))
 
 
 def _canceller(sessions: Sessions) -> Callable[[str, str], str]:
@@ -288,7 +395,9 @@ def _progress_bar(state: RenderState | None, message: str = "") -> str:
     """A bar with frames, rate and time left; an empty one with a message when nothing runs."""
     share = 0 if state is None else 100 * state.done // max(state.total, 1)
     text = message
-    if state is not None and state.report is None:
+    if state is not None and state.waiting:
+        text = "Waiting: another render runs"
+    elif state is not None and state.report is None:
         text = f"{state.done} of {state.total} frames"
         if state.done:
             text += f", {state.frames_per_second:.0f} per second, {state.seconds_left:.0f} s left"

@@ -6,6 +6,7 @@ import asyncio
 import importlib.util
 import json
 import logging
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
 import anyio.to_thread
@@ -36,10 +37,10 @@ def is_foreign(origin: str | None, host: str | None) -> bool:
 
 
 class Live:
-    """All open connections of one studio."""
+    """All open connections of one studio. asked() is called for each request."""
 
-    def __init__(self, sessions: Sessions) -> None:
-        self._sessions, self._open = sessions, 0
+    def __init__(self, sessions: Sessions, asked: Callable[[], None] = lambda: None) -> None:
+        self._sessions, self._asked, self._open = sessions, asked, 0
         self._threads: anyio.CapacityLimiter | None = None
 
     async def serve(self, socket: WebSocket) -> None:
@@ -74,6 +75,7 @@ class Live:
         try:
             request = PreviewRequest.model_validate_json(text)
             seq = request.seq
+            self._asked()
             return preview(self._sessions.get(request.token), request)
         except ValidationError as e:
             first = e.errors()[0]

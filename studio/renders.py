@@ -44,6 +44,11 @@ class Renders:
         self._videos: dict[str, Path] = {}
         self._lock, self._turn = threading.Lock(), threading.Lock()
 
+    @property
+    def busy(self) -> bool:
+        """Whether a render runs."""
+        return self._turn.locked()
+
     def video(self, token: str) -> Path | None:
         """The video of a token, None when there is none."""
         with self._lock:

@@ -13,20 +13,25 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import cv2
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import FileResponse, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 
 from blending import BlendSettings
+from clips.clip_plot import clip_plot
 from clips.errors import ClipError
+from clips.library import ClipLibrary
+from clips.preprocess import up_to_date_landmarks
 from studio.access import person_of
 from studio.cache import cache_folder, without_cache_paths
-from studio.clip_intake import MAX_BYTES, ClipIntake, IntakeState, clip_table
+from studio.clip_intake import MAX_BYTES, ClipIntake, IntakeState, assessment, clip_table
 from studio.history import Entry, RenderHistory
 from studio.links import link_query, read_link
 from studio.preset_shelf import PresetShelf
 from studio.sessions import Sessions
+from studio.timeline import ScanRequest, SeamScans, thumbnail, timeline
 
 NO_STORE = {"Cache-Control": "no-store"}
 
@@ -151,6 +156,14 @@ def clip_routes(sessions: Sessions, intake: ClipIntake) -> APIRouter:
     def clips(model: str) -> list[dict[str, object]]:
         return clip_table(sessions.workspace, model)
 
+    @router.get("/plot")
+    def plot(model: str) -> Response:
+        usable = [c for c in ClipLibrary(sessions.workspace).clips(model) if up_to_date_landmarks(c) is not None]
+        if not usable:
+            raise ClipError(f"no clip of {model} is preprocessed yet: python preprocess_core_clips.py --model {model}")
+        picture = cv2.imencode(".png", clip_plot(assessment(usable, sessions.workspace)))[1].tobytes()
+        return Response(picture, media_type="image/png", headers=NO_STORE)
+
     @router.post("")
     async def add(request: Request, model: str, name: str) -> StreamingResponse:
         """The body is the mp4. Answers with one line of JSON per state; the last has the clip's name and its row of
@@ -163,6 +176,41 @@ def clip_routes(sessions: Sessions, intake: ClipIntake) -> APIRouter:
             _remove(draft)
             raise
         return StreamingResponse(_lines(sessions, intake, draft, model, name), media_type="application/x-ndjson")
+
+    return router
+
+
+def model_routes(sessions: Sessions) -> APIRouter:
+    """A model's card: `lines` to show at once, `more` for whoever wants to know."""
+    router = APIRouter(prefix="/studio/model")
+
+    @router.get("")
+    def card(model: str) -> dict[str, list[str]]:
+        from models.__main__ import info_lines
+        from models.lip_sync import find_model
+
+        lines = list(info_lines(find_model(model, sessions.workspace), sessions.workspace))
+        return {"lines": [" ".join(line.split()) for line in lines[:5]], "more": lines}
+
+    return router
+
+
+def timeline_routes(sessions: Sessions, scans: SeamScans) -> APIRouter:
+    """What the dock shows of a session; see `studio.timeline`."""
+    router = APIRouter(prefix="/studio")
+
+    @router.get("/timeline/{token}")
+    def timeline_of(token: str) -> dict[str, object]:
+        return timeline(sessions.get(token))
+
+    @router.get("/thumbnail/{token}/{frame}")
+    def thumbnail_of(token: str, frame: int) -> Response:
+        picture = thumbnail(sessions.get(token), frame)
+        return Response(picture, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=3600"})
+
+    @router.post("/scan")
+    def scan(wanted: ScanRequest) -> dict[str, object]:
+        return scans.ask(sessions.get(wanted.token), BlendSettings.parse(wanted.settings))
 
     return router
 

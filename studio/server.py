@@ -25,8 +25,9 @@ from studio.live import Live, is_foreign, live_is_possible
 from studio.preset_shelf import PresetShelf
 from studio.preview import PreviewRequest, preview
 from studio.renders import Renders
-from studio.routes import clip_routes, history_routes, link_routes, preset_routes
+from studio.routes import clip_routes, history_routes, link_routes, model_routes, preset_routes, timeline_routes
 from studio.sessions import Sessions
+from studio.timeline import SeamScans
 
 STATIC = Path(__file__).parent / "static"
 MAX_UPLOAD = "200mb"
@@ -58,6 +59,7 @@ def build_app(
     sessions = Sessions(workspace, device=device, runtime=runtime)
     access = Access(None if hosts is None else tuple(hosts))
     renders = Renders(workspace, RenderHistory(workspace, shared=hosts is not None and not accounts))
+    scans = SeamScans(lambda: renders.busy)
     app.add_middleware(Guard, access=access)
 
     @app.exception_handler(ClipError)
@@ -69,14 +71,17 @@ def build_app(
     @app.post("/studio/preview")
     def preview_frame(wanted: PreviewRequest, request: Request) -> Response:
         refuse_foreign_pages(request)
+        scans.touch()
         body = preview(sessions.get(wanted.token), wanted)
         return Response(body, media_type="application/octet-stream", headers={"Cache-Control": "no-store"})
 
-    live = Live(sessions)
+    live = Live(sessions, asked=scans.touch)
 
     @app.websocket("/studio/live")
     async def live_preview(socket: WebSocket) -> None:
         await live.serve(socket)
+
+    app.include_router(timeline_routes(sessions, scans))
 
     @app.get("/studio/video/{token}")
     def video(token: str, download: bool = False) -> FileResponse:
@@ -89,6 +94,7 @@ def build_app(
     app.include_router(preset_routes(PresetShelf(workspace)))
     app.include_router(link_routes())
     app.include_router(clip_routes(sessions, ClipIntake(workspace)))
+    app.include_router(model_routes(sessions))
     app.mount("/studio/static", FreshFiles(directory=STATIC), name="studio-static")
     threading.Thread(target=warm_up, name="warm-up", daemon=True).start()
     keep_clean(workspace)

@@ -23,8 +23,8 @@ PERFORMANCES_KEPT = 6
 class Session:
     """One sound over one base.
 
-    cancel: set to stop the render that runs for it. sound: name of its file. owner: who finds in the history what is
-    rendered of it, see `RenderHistory`.
+    cancel: set to stop the render that runs for it. sound, audio: name and path of its file. owner: who finds in the
+    history what is rendered of it, see `RenderHistory`.
     """
 
     token: str
@@ -32,6 +32,7 @@ class Session:
     performance: Performance
     cancel: threading.Event = field(default_factory=threading.Event)
     sound: str = ""
+    audio: Path = Path()
     owner: str = ""
 
     def describe(self) -> dict[str, object]:
@@ -83,7 +84,7 @@ class Sessions:
         processor = self.processor(model)
         key = (model, base, audio, stat.st_size, stat.st_mtime_ns, tuple(processor.clips))
         performance = self._performances.get(key, lambda: processor.prepare(audio, base))
-        return Session(secrets.token_urlsafe(16), processor, performance, sound=audio.name, owner=owner)
+        return Session(secrets.token_urlsafe(16), processor, performance, sound=audio.name, audio=audio, owner=owner)
 
     def clips_changed(self, model: str) -> None:
         """A clip was added to a model's: it is there for sessions opened from now on."""

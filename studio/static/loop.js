@@ -10,13 +10,19 @@ export class Loop {
     Object.assign(this, { show, told, failed, frames: [], running: false, seconds: 1, stop: new AbortController() });
   }
 
+  // First frame of the loop around `at`, and the one after its last.
+  range(at, total, fps) {
+    const count = Math.min(Math.round(this.seconds * fps), total);
+    const first = Math.min(Math.max(at - Math.floor(count / 2), 0), total - count);
+    return [first, first + count];
+  }
+
   // request: what to ask for, without its frame; at: the frame around which, of `total`.
   start(request, at, total, fps) {
     this.end();
     this.running = true;
-    const count = Math.min(Math.round(this.seconds * fps), total);
-    const first = Math.min(Math.max(at - Math.floor(count / 2), 0), total - count);
-    this.frames = Array.from({ length: count }, (_, k) => ({ frame: first + k, entry: null }));
+    const [first, stop] = this.range(at, total, fps);
+    this.frames = Array.from({ length: stop - first }, (_, k) => ({ frame: first + k, entry: null }));
     this.fps = fps;
     this.load(request);
   }

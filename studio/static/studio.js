@@ -2,11 +2,15 @@
 
 import { blenderOf, layersOf, GpuBlender, PlainBlender } from "./blend.js";
 import { Channel, picturesOf } from "./channel.js";
-import { Compare } from "./compare.js";
+import { clipsView } from "./clips.js";
 import { plainToasts, sheet, wireHelp } from "./help.js";
+import { renderHistory } from "./history.js";
 import { drawHeat, legendColours, say, sentences, tellScore } from "./inspect.js";
 import { Loop } from "./loop.js";
 import { Picture } from "./picture.js";
+import { player } from "./player.js";
+import { presetSheet } from "./presets.js";
+import { timelineDock } from "./timeline.js";
 import { Viewer } from "./viewer.js";
 
 const SETTLE_MS = 120;
@@ -24,7 +28,6 @@ const state = {
 };
 const picture = new Picture();
 const viewer = new Viewer(picture);
-const compare = new Compare((message) => wrong(message));
 const channel = new Channel({ live: door.live, answered, failed: (message, request) => request.token === session?.token && wrong(message) });
 const loop = new Loop({ show: rolled, told: rolling, failed: (message) => { stopRolling(); wrong(message); } });
 const floorAsked = {};
@@ -38,6 +41,7 @@ let plateKey = "";
 let shownSeq = 0;
 let settling = 0;
 let presetValues = null;
+let compare, dock, renders, clips, presets; // made when their places are there
 let heatDrawn = -1;
 
 const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
@@ -84,7 +88,9 @@ function showTold() {
   if (before && before.token === session.token && before.frame === frame && same(before.settings, settings) && !state.error) return false;
   markPreset(settings);
   wanted = { token: session.token, frame, settings, asked: performance.now() };
-  if (viewer.view === "renders") viewer.show("result");
+  if (viewer.isPage) viewer.show("result");
+  dock.at(frame);
+  dock.changed(settings);
   if (state.looping) {
     if (before.frame === frame) {
       loop.refresh({ token: session.token, settings });
@@ -146,6 +152,7 @@ async function answered({ header, blobs }, request) {
   viewer.draw();
   tell();
   if (!current) return;
+  if (request.score) remember();
   if (!request.score) settleSoon();
   else if (floorIsComing(header)) settleSoon(FLOOR_MS);
 }
@@ -257,6 +264,7 @@ function open(text) {
   clearTimeout(settling);
   channel.forget();
   right();
+  dock.open(session.token ? session : null);
   const blank = byId("sl-blank");
   byId("sl-view").toggleAttribute("data-empty", Boolean(session.empty));
   if (session.empty) {
@@ -269,7 +277,7 @@ function open(text) {
     viewer.blank();
     byId("sl-frame-name").textContent = "";
     mark("none");
-  } else if (viewer.view === "renders") viewer.show("wipe");
+  } else if (viewer.isPage) viewer.show("wipe");
   titled();
 }
 
@@ -301,7 +309,7 @@ function roll() {
   clearTimeout(settling);
   byId("sl-roll").setAttribute("aria-pressed", "true");
   byId("sl-roll").textContent = "Stop";
-  if (viewer.view === "renders") viewer.show("result");
+  if (viewer.isPage) viewer.show("result");
   tellScore(state.header && { ...state.header, old: true }, `of frame ${wanted.frame}`);
   say(["While the loop plays nothing is measured. k stops it."]);
   return loop.start({ token: session.token, settings: wanted.settings }, wanted.frame, session.frames, session.fps);
@@ -321,15 +329,70 @@ function markPreset(settings) {
   byId("sl-preset")?.classList.toggle("sl-changed", Boolean(changed));
 }
 
-function stepFrame(by) {
-  if (viewer.view === "renders") return compare.step(by);
+function goTo(frame) {
   const input = document.querySelector("#sl-frame input[type=range]");
-  if (!input) return undefined;
-  input.value = String(Number(input.value) + by);
-  return input.dispatchEvent(new Event("input", { bubbles: true }));
+  if (!input) return;
+  input.value = String(frame);
+  input.dispatchEvent(new Event("input", { bubbles: true }));
 }
 
-const VIEWS = ["wipe", "result", "original", "matte", "overlay", "difference", "heat", "renders"];
+function stepFrame(by) {
+  if (viewer.view === "renders") compare.step(by);
+  else goTo(Number(document.querySelector("#sl-frame input[type=range]").value) + by);
+}
+
+// Text for one of Gradio's hidden boxes: its change tells the studio.
+function hand(id, text) {
+  const box = document.querySelector(`#${id} textarea, #${id} input`);
+  box.value = text;
+  box.dispatchEvent(new Event("input", { bubbles: true }));
+}
+
+// Settings of a finished render, back into the controls; a fresh number, so that the same ones can be asked for again.
+const restore = (settings) => hand("sl-restore", JSON.stringify({ settings, again: performance.now() }));
+
+function showPair(a, b, frames) {
+  state.video = { a: a.url, b: b.url };
+  byId("sl-tab-compare").disabled = false;
+  if (state.looping) stopRolling();
+  viewer.show("renders");
+  const { entry } = a;
+  const seam = entry.seam === null ? "" : `, seam ${entry.seam.toFixed(2)}, worst ${entry.seam_worst.toFixed(2)} at frame ${entry.worst_frame}`;
+  byId("sl-video-line").textContent = `${entry.name}${seam}.`;
+  compare.load(a, b, frames, session?.fps || 25).catch((error) => wrong(error.message));
+}
+
+async function copyLink() {
+  if (!wanted) return;
+  const query = await linkQuery();
+  const address = `${location.origin}${location.pathname}?${query}`;
+  try {
+    await navigator.clipboard.writeText(address);
+    byId("sl-link").textContent = "Copied";
+    setTimeout(() => { byId("sl-link").textContent = "Copy link"; }, 1500);
+  } catch {
+    window.prompt("The browser does not let this page copy; the address is:", address);
+  }
+}
+
+async function linkQuery() {
+  const { settings, frame } = wanted;
+  const answer = await fetch("/studio/link", {
+    method: "POST", headers: { "Content-Type": "application/json" },
+    body: JSON.stringify({ settings, model: session.model, base: session.base, frame }),
+  });
+  return (await answer.json()).query;
+}
+
+// The address holds what is shown: a reload opens it again.
+async function remember() {
+  if (!wanted || !session?.token) return;
+  sessionStorage.setItem("seamline-session", session.text);
+  const query = await linkQuery().catch(() => null);
+  if (query !== null) window.history.replaceState(null, "", query ? `?${query}` : location.pathname);
+}
+
+const VIEWS = ["wipe", "result", "original", "matte", "overlay", "difference", "heat", "renders", "clips"];
 const KEYS = {
   ",": () => stepFrame(-1),
   ".": () => stepFrame(1),
@@ -342,6 +405,8 @@ const KEYS = {
   "[": () => viewer.stepGain(-1),
   "]": () => viewer.stepGain(1),
   k: () => (viewer.view === "renders" ? compare.toggle() : roll()),
+  n: () => dock.nextWorst(),
+  w: () => viewer.view === "renders" && compare.toggleMode(),
   x: () => viewer.set({ held: true }),
   "?": sheet,
   ...Object.fromEntries(VIEWS.map((view, i) => [String(i + 1), () => viewer.show(view)])),
@@ -359,10 +424,31 @@ function onKey(event) {
 
 function wire() {
   viewer.wire();
-  compare.wire();
+  compare = player(byId("sl-compare"), {});
+  dock = timelineDock(byId("sl-timeline"), { goto: goTo });
+  renders = renderHistory(byId("sl-history"), { compare: showPair, restore, say: wrong });
+  renders.refresh().then(() => { byId("sl-tab-compare").disabled = !renders.state.entries.length; });
+  clips = clipsView(byId("sl-clips"), {
+    changed: () => byId("sl-refresh").click(),
+    choose: (name) => hand("sl-restore", JSON.stringify({ base: name, again: performance.now() })),
+    say: wrong,
+  });
+  presets = presetSheet(byId("sl-presets-sheet"), {
+    now: () => ({
+      name: document.querySelector("#sl-preset input").value, settings: wanted.settings, model: session.model,
+      clip: session.base === "core clips" ? null : session.base,
+    }),
+    listed: (name) => hand("sl-listed", JSON.stringify({ name, again: performance.now() })),
+  });
+  byId("sl-keep").addEventListener("click", () => wanted && presets.open());
+  byId("sl-link").addEventListener("click", copyLink);
   wireHelp();
   plainToasts();
-  viewer.viewChanged = (view) => { if (view !== "renders") compare.pause(); };
+  viewer.viewChanged = (view) => {
+    if (view !== "renders") compare.pause();
+    if (view === "renders" && !state.video && renders.state.entries.length) renders.choose(renders.state.entries[0].id, "");
+    if (view === "clips" && session) clips.open(session.model || clips.state.model);
+  };
   byId("sl-prev").addEventListener("click", () => stepFrame(-1));
   byId("sl-next").addEventListener("click", () => stepFrame(1));
   byId("sl-roll").addEventListener("click", roll);
@@ -386,7 +472,7 @@ function wire() {
 }
 
 // For tests: what is drawn, and how an error looks.
-Object.assign(door, { state, viewer, picture, fail: wrong });
+Object.assign(door, { state, viewer, picture, fail: wrong, parts: () => ({ compare, dock, renders, clips, presets }) });
 
 const CALLS = {
   show,
@@ -401,16 +487,17 @@ const CALLS = {
     titled();
   },
   // From the click until the first frame; another person's render may have to end before.
-  starting() {
+  starting(values) {
     const line = document.querySelector("#sl-progress p");
     if (line) line.textContent = "Starting; one render runs at a time";
+    const [first, stop] = session?.token ? loop.range(Math.round(Number(values[3])), session.frames, session.fps) : [0, 0];
+    return [...values.slice(0, 2), values[2] === "loop" ? `${first}-${stop}` : values[2], ...values.slice(3)];
   },
+  // A render is finished.
   compare(text) {
     if (!text) return;
-    state.video = JSON.parse(text);
-    compare.load(state.video, session.frames, session.fps);
-    if (state.looping) stopRolling();
-    viewer.show("renders");
+    byId("sl-tab-compare").disabled = false;
+    renders.refresh(true);
   },
   preset(text) {
     presetValues = JSON.parse(text);
@@ -419,7 +506,7 @@ const CALLS = {
 };
 
 // Gradio puts the parts of the page in one after the other; calls that came before wait in door.early.
-const PARTS = ["sl-canvas", "sl-what", "sl-say", "sl-roll", "sl-sheet", "sl-hint-text", "sl-preset"];
+const PARTS = ["sl-canvas", "sl-what", "sl-say", "sl-roll", "sl-sheet", "sl-hint-text", "sl-preset", "sl-timeline", "sl-history", "sl-keep"];
 const waiting = setInterval(() => {
   if (!PARTS.every(byId)) return;
   clearInterval(waiting);

@@ -4,6 +4,7 @@ const byId = (id) => document.getElementById(id);
 const NAMES = { result: "Result", original: "Original", unblended: "Unblended", matte: "Matte", overlay: "Overlay", heat: "Seam map" };
 const GAINS = [1, 2, 4, 8, 16];
 const SURROUNDS = ["dark", "mid", "grey"];
+const PAGES = ["renders", "clips"];
 const RIM_SHARE = 4 / 328;
 
 export class Viewer {
@@ -41,7 +42,7 @@ export class Viewer {
   wireStage() {
     const stage = byId("sl-stage");
     stage.addEventListener("wheel", (event) => {
-      if (this.view === "renders" || !this.picture.header) return;
+      if (this.isPage || !this.picture.header) return;
       event.preventDefault();
       const [x, y] = this.plateAt(event);
       const from = this.geometry();
@@ -51,7 +52,7 @@ export class Viewer {
     }, { passive: false });
     let from = null;
     stage.addEventListener("pointerdown", (event) => {
-      if (event.button || this.view === "renders" || event.target !== byId("sl-canvas") || !this.picture.header) return;
+      if (event.button || this.isPage || event.target !== byId("sl-canvas") || !this.picture.header) return;
       from = { x: event.clientX, y: event.clientY, ...this.geometry() };
       stage.setPointerCapture(event.pointerId);
       stage.classList.add("sl-panning");
@@ -96,6 +97,11 @@ export class Viewer {
     line.style.left = `${100 * this.wipe}%`;
     line.setAttribute("aria-valuenow", String(Math.round(100 * this.wipe)));
     this.draw();
+  }
+
+  // Views that show something else than the frame.
+  get isPage() {
+    return PAGES.includes(this.view);
   }
 
   show(view) {
@@ -200,7 +206,7 @@ export class Viewer {
   }
 
   drawNow() {
-    if (!this.picture.header || this.view === "renders") return;
+    if (!this.picture.header || this.isPage) return;
     this.beforeDraw?.();
     const geometry = this.geometry();
     const canvas = byId("sl-canvas");
