@@ -125,6 +125,7 @@ def build_page(sessions: Sessions, renders: Renders) -> gr.Blocks:
         gr.HTML(_part("help"), elem_id="sl-help")
         session = gr.Textbox(visible="hidden", elem_id="sl-session")
         videos = gr.Textbox(visible="hidden", elem_id="sl-videos")
+        span = gr.Textbox(visible="hidden")
         restore = gr.Textbox(visible="hidden", elem_id="sl-restore")
         listed = gr.Textbox(visible="hidden", elem_id="sl-listed")
         refresh = gr.Button(visible="hidden", elem_id="sl-refresh")
@@ -183,7 +184,7 @@ def build_page(sessions: Sessions, renders: Renders) -> gr.Blocks:
         )  # fmt: skip
         rendering = render.click(
             _renderer(sessions, renders, list(controls)),
-            [session, quality, part, frame, *controls.values()],
+            [session, quality, part, frame, span, *controls.values()],
             [progress, videos],
             js="(...values) => window.seamline.starting(values)",
             show_progress="hidden",
@@ -318,14 +319,14 @@ def _shown_frames(session_text: str | None) -> int | None:
 
 def _renderer(sessions: Sessions, renders: Renders, names: list[str]) -> Callable[..., Iterator[tuple[Any, ...]]]:
     def render_steps(
-        session_text: str, quality: str, part: object, frame: float, *values: object
+        session_text: str, quality: str, part: str, frame: float, span: str, *values: object
     ) -> Iterator[tuple[Any, ...]]:
-        """Progress bar and videos. part: "whole", or frames as "A-B", B the one after the last."""
+        """Progress bar and videos. span: the frames of the loop as "A-B", B the one after the last; "" for all."""
         try:
             session = sessions.get(_token(session_text))
             settings = BlendSettings.parse(dict(zip(names, values, strict=True)))
             quality_named(quality)
-            for state in renders.run(session, settings, frames=_frames(part), quality=quality):
+            for state in renders.run(session, settings, frames=_frames(span), quality=quality):
                 if state.report is None:
                     yield _progress_bar(state), gr.skip()
                     continue
@@ -348,13 +349,13 @@ def _renderer(sessions: Sessions, renders: Renders, names: list[str]) -> Callabl
     return render_steps
 
 
-def _frames(part: object) -> FrameRange | None:
+def _frames(span: str) -> FrameRange | None:
     """Frames of the page's range, "A-B" with B the one after the last; None for all."""
-    if part in (None, "whole"):
+    if not span:
         return None
-    first, _, stop = str(part).partition("-")
+    first, _, stop = span.partition("-")
     if not (first.isdigit() and stop.isdigit() and len(first) < 8 and len(stop) < 8):
-        raise ClipError(f"the range must be the whole or frames of it; got {str(part)[:40]!r}")
+        raise ClipError(f"the range must be frames of the video; got {span[:40]!r}")
     return FrameRange(int(first), int(stop))
 
 

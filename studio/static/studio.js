@@ -491,7 +491,7 @@ const CALLS = {
     const line = document.querySelector("#sl-progress p");
     if (line) line.textContent = "Starting; one render runs at a time";
     const [first, stop] = session?.token ? loop.range(Math.round(Number(values[3])), session.frames, session.fps) : [0, 0];
-    return [...values.slice(0, 2), values[2] === "loop" ? `${first}-${stop}` : values[2], ...values.slice(3)];
+    return [...values.slice(0, 4), values[2] === "loop" ? `${first}-${stop}` : "", ...values.slice(5)];
   },
   // A render is finished.
   compare(text) {
