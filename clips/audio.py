@@ -33,8 +33,10 @@ def load_audio(path: Path | str, limit_s: int | None = None) -> NDArray[np.float
     path = check_source(path, "sound")
     said = subprocess.run(
         [
-            ffmpeg_exe(), "-hide_banner", "-nostats", "-nostdin", *READ_LOCAL_FILES_ONLY, "-i", input_url(path),
-            "-map", "0:a:0", *(() if limit_s is None else ("-t", str(limit_s))),
+            # A cut-off mp3's last packet is not decoded to a bang, 24 times full scale.
+            ffmpeg_exe(), "-hide_banner", "-nostats", "-nostdin", "-err_detect", "crccheck+bitstream+buffer",
+            *READ_LOCAL_FILES_ONLY, "-i", input_url(path), "-map", "0:a:0",
+            *(() if limit_s is None else ("-t", str(limit_s))),
             "-af", _TO_16_KHZ_MONO,
             "-f", "f32le", "-c:a", "pcm_f32le", "-",
         ],

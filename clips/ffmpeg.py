@@ -58,6 +58,10 @@ def check_source(path: Path | str, what: str) -> Path:
         ) from error
     if size == 0:
         raise ClipError(f"expected a {what} file; {path.name} is empty (0 bytes); export or upload it again")
+    if path.is_file() and _is_playlist(path):
+        raise ClipError(
+            f"expected a {what} file; {path.name} is a playlist and cannot be read; give the {what} it names instead"
+        )
     return path
 
 
@@ -74,6 +78,16 @@ def check_folder(folder: Path, what: str) -> None:
             f"expected a folder for the {what} that can be written to; {folder} cannot be ({error.strerror}); change "
             "its permissions, or choose another workspace with --workspace"
         ) from error
+
+
+def _is_playlist(path: Path) -> bool:
+    """Whether a file only names others: of a live one ffmpeg would ask for the next part for ever."""
+    try:
+        with open(path, "rb") as file:
+            head = file.read(4096).lstrip(b"\xef\xbb\xbf \r\n\t")
+    except OSError:
+        return False  # ffmpeg says why it cannot be opened
+    return head.startswith((b"#EXTM3U", b"ffconcat")) or (head.startswith(b"<") and b"<MPD" in head)
 
 
 def input_url(path: Path) -> str:

@@ -116,8 +116,9 @@ BROKEN: dict[str, tuple[bytes, str]] = {
     "no channels.wav": (WHOLE[:22] + b"\0\0" + WHOLE[24:], "cannot be read"),
     "no rate.wav": (WHOLE[:24] + bytes(8) + WHOLE[32:], "cannot be read"),
     "unknown codec.wav": (WHOLE[:20] + b"\xee\xee" + WHOLE[22:], "cannot be read"),
-    "playlist.m3u8": (b"#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\nhttp://127.0.0.1:9/a.ts\n", "cannot be read"),
-    "list.txt": (b"ffconcat version 1.0\nfile 'source.wav'\n", "cannot be read"),
+    "playlist.m3u8": (b"#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\nhttp://127.0.0.1:9/a.ts\n", "is a playlist"),
+    "stream.mpd": (b'<?xml version="1.0"?>\n<MPD type="dynamic"><Period/></MPD>', "is a playlist"),
+    "list.txt": (b"ffconcat version 1.0\nfile 'source.wav'\n", "is a playlist"),
 }
 
 
