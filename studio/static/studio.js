@@ -300,6 +300,7 @@ function rolling(done, total) {
 function roll() {
   if (state.looping) {
     stopRolling();
+    wanted.asked = performance.now();
     return follow();
   }
   if (!wanted || !session?.token) return undefined;
@@ -422,6 +423,13 @@ function onKey(event) {
   act();
 }
 
+// The button answers once Gradio has put in what lies under it.
+function openMore(tries) {
+  if (byId("sl-adapt")?.offsetParent || !tries) return;
+  document.querySelector("#sl-more button")?.click();
+  setTimeout(openMore, 250, tries - 1);
+}
+
 function wire() {
   viewer.wire();
   compare = player(byId("sl-compare"), {});
@@ -464,7 +472,7 @@ function wire() {
   }
   document.querySelector("#sl-legend i").style.background = legendColours();
   // Where there is room for them, the rarer settings lie open.
-  if (window.innerHeight >= ROOMY_PX) document.querySelector("#sl-more button")?.click();
+  if (window.innerHeight >= ROOMY_PX) openMore(20);
   document.addEventListener("input", onHand, true);
   document.addEventListener("keydown", onKey);
   document.addEventListener("keyup", (event) => { if (event.key === "x") viewer.set({ held: false }); });
@@ -506,7 +514,7 @@ const CALLS = {
 };
 
 // Gradio puts the parts of the page in one after the other; calls that came before wait in door.early.
-const PARTS = ["sl-canvas", "sl-what", "sl-say", "sl-roll", "sl-sheet", "sl-hint-text", "sl-preset", "sl-timeline", "sl-history", "sl-keep"];
+const PARTS = ["sl-canvas", "sl-what", "sl-say", "sl-roll", "sl-sheet", "sl-hint-text", "sl-preset", "sl-more", "sl-timeline", "sl-history", "sl-keep"];
 const waiting = setInterval(() => {
   if (!PARTS.every(byId)) return;
   clearInterval(waiting);
