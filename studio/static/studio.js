@@ -108,7 +108,7 @@ function follow() {
   if (isLocal()) {
     draft = wanted;
     mark("draft");
-    viewer.draw();
+    viewer.drawAtOnce();
     settleSoon();
   } else {
     draft = null;
@@ -159,7 +159,10 @@ async function answered({ header, blobs }, request) {
 
 // The first blends of a browser are ten times as slow as those that follow: they are done before the hand moves.
 function warm(one, settings) {
-  for (let turn = 0; turn < 3 && one === blender && !draft && !one.isWarm; turn += 1) one.blend(settings);
+  for (let turn = 0; turn < 3 && one === blender && !draft && !one.isWarm; turn += 1) {
+    one.blend(settings);
+    viewer.drawNow();
+  }
   PlainBlender.prototype.isWarm = true;
 }
 

@@ -6,6 +6,7 @@ const GAINS = [1, 2, 4, 8, 16];
 const SURROUNDS = ["dark", "mid", "grey"];
 const PAGES = ["renders", "clips"];
 const RIM_SHARE = 4 / 328;
+const FRAME_MS = 12;
 
 export class Viewer {
   constructor(picture) {
@@ -13,7 +14,7 @@ export class Viewer {
     Object.assign(this, { view: "wipe", against: "original", gain: 8, wipe: 0.5, held: false, outline: false, steady: false, times: 2 });
     this.scale = 0; // device px per plate px; 0 shows the whole frame
     this.centre = [0, 0];
-    this.drawn = null;
+    this.drawnAt = 0;
     this.asked = 0;
     this.afterDraw = () => {};
     this.viewChanged = () => {};
@@ -205,8 +206,15 @@ export class Viewer {
     });
   }
 
+  // At once, but no more than once a frame: what the hand moves does not wait for the browser's next turn.
+  drawAtOnce() {
+    if (this.asked || performance.now() - this.drawnAt < FRAME_MS) this.draw();
+    else this.drawNow();
+  }
+
   drawNow() {
     if (!this.picture.header || this.isPage) return;
+    this.drawnAt = performance.now();
     this.beforeDraw?.();
     const geometry = this.geometry();
     const canvas = byId("sl-canvas");
