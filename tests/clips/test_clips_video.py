@@ -376,7 +376,7 @@ def test_what_is_no_video_is_refused_with_the_cure(kind: str, tmp_path: Path) ->
 
 def test_hdr_and_stretched_pixels_are_refused(tmp_path: Path, ffmpeg: Ffmpeg) -> None:
     made = write_numbered(tmp_path / "made.mp4", 3)
-    ffmpeg("-i", made, "-c", "copy", "-bsf:v", "h264_metadata=transfer_characteristics=18", tmp_path / "hlg.mp4")
+    ffmpeg("-i", made, "-vf", "setparams=color_trc=arib-std-b67", tmp_path / "hlg.mp4")
     with pytest.raises(ClipError, match="HLG"):
         probe(tmp_path / "hlg.mp4")
     ffmpeg("-i", made, "-vf", "setsar=16/15", tmp_path / "wide.mp4")
