@@ -121,6 +121,19 @@ DERIVED_FROM_478: dict[int, tuple[Terms, ...]] = {
     ),
 }
 
+_NOSE_FROM_110: tuple[Terms, ...] = (
+    _one(54), _one(52), ((54, 0.03), (52, -1.13), (51, 2.09), (60, 0.01)),
+    ((54, 0.03), (52, -1.99), (51, 2.85), (60, 0.11)),
+)  # fmt: skip
+"""The 110 end where the bridge does: the tip is continued from there, as fitted on every fifth frame of the bundled
+clips, where it is .1 % of the outer-eye distance off."""
+
+DERIVED_FROM_110: tuple[Terms, ...] = (
+    *map(_one, range(0, 33, 2)), *map(_one, range(33, 38)), *map(_one, range(46, 41, -1)), *_NOSE_FROM_110,
+    *map(_one, (*range(58, 63), 66, 67, 69, 70, 71, 73, 82, 81, 79, 78, 85, 83, *range(90, 110))),
+)  # fmt: skip
+"""The 68 out of the 110, each point a weighted sum."""
+
 REGIONS: dict[int, dict[str, tuple[int, ...]]] = {
     68: {
         "jaw": _run(0, 16),

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from blending.landmark_tables import ANCHORS, DERIVED_FROM_478, REGIONS
+from blending.landmark_tables import ANCHORS, DERIVED_FROM_110, DERIVED_FROM_478, REGIONS
 
 Frame: TypeAlias = NDArray[np.uint8]
 """uint8 (H, W, 3), BGR: what travels between modules."""
@@ -116,14 +116,14 @@ class Landmarks:
         return (self.points[list(indices)] * np.array(weights, np.float32)[:, None]).sum(axis=0)
 
     def to_scheme(self, scheme: int) -> Landmarks:
-        """The same face in another scheme; 478 goes to 68 and 110, any scheme to itself."""
+        """The same face in another scheme; 478 goes to 68 and 110, 110 to 68, any scheme to itself."""
         if scheme == self.scheme:
             return self
-        if (self.scheme, scheme) not in {(478, 68), (478, 110)}:
+        if (self.scheme, scheme) not in {(478, 68), (478, 110), (110, 68)}:
             raise ValueError(
-                f"landmarks of {self.scheme} points cannot be turned into {scheme}; only 478 into 68 or 110"
+                f"landmarks of {self.scheme} points cannot be turned into {scheme}; only 478 or 110 into 68, 478 into 110"
             )
-        return Landmarks(_matrix_from_478(scheme) @ self.points)
+        return Landmarks(_matrix(self.scheme, scheme) @ self.points)
 
     @property
     def eye_distance_px(self) -> float:
@@ -143,11 +143,11 @@ class Landmarks:
         return float(width / max(self.eye_distance_px, 1e-6))
 
 
-@lru_cache(maxsize=2)
-def _matrix_from_478(scheme: int) -> NDArray[np.float32]:
-    """(scheme, 478) matrix of the weights in the derivation table."""
-    matrix = np.zeros((scheme, 478), np.float32)
-    for row, terms in enumerate(DERIVED_FROM_478[scheme]):
+@lru_cache(maxsize=3)
+def _matrix(known: int, wanted: int) -> NDArray[np.float32]:
+    """(wanted, known) matrix of the weights in the derivation table."""
+    matrix = np.zeros((wanted, known), np.float32)
+    for row, terms in enumerate(DERIVED_FROM_110 if known == 110 else DERIVED_FROM_478[wanted]):
         for index, weight in terms:
             matrix[row, index] += weight
     return matrix

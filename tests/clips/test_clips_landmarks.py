@@ -20,7 +20,7 @@ from clips.landmarks import (
     read_lms,
     write_lms,
 )
-from clips.library import BUNDLED
+from clips.library import BUNDLED, ClipLibrary
 from clips.video import read_frames
 
 ACTOR = Path(__file__).parents[2] / ".." / "shared" / "actor"
@@ -264,3 +264,12 @@ def test_wrong_shapes_are_the_callers_mistake() -> None:
     for index in (3, -1):
         with pytest.raises(IndexError, match=r"0 \.\. 2"):
             good.at(index)
+
+
+def test_the_110_points_give_the_68_where_both_mark_a_place():
+    landmarks = ClipLibrary().clip("LS1", "05,20s talk evening").landmarks()
+    for index in (0, 40, 90):
+        marks = landmarks.at(index)
+        off = np.linalg.norm(marks.to_scheme(110).to_scheme(68).points - marks.to_scheme(68).points, axis=1)
+        assert off.mean() < 0.01 * marks.eye_distance_px
+        assert off.max() < 0.08 * marks.eye_distance_px

@@ -30,8 +30,8 @@ pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
 @pytest.fixture(scope="module")
 def performance(processor, speech):
-    """1 s: the last words before a pause, the pause; 25 frames, with a ramp between."""
-    prepared = processor.prepare(speech[36_000:52_000])
+    """1.25 s: the last words before a pause, the pause; 31 frames, with a ramp between."""
+    prepared = processor.prepare(speech[38_000:58_000])
     driven = [prepared.edits.at(i).driven for i in range(prepared.frames)]
     assert any(driven)
     assert not all(driven)
@@ -120,7 +120,7 @@ def test_the_files_are_what_the_sidecar_says(processor, performance, made, works
         "AI-generated",
         "Nuke",
         "After Effects",
-        "plate.0000.png .. plate.0024.png",
+        "plate.0000.png .. plate.0030.png",
         sidecar["formula"].split(",")[0],
     ):
         assert word in text
@@ -226,7 +226,7 @@ def test_what_is_no_handoff_is_told(made, tmp_path):
 
 
 def test_the_command_writes_the_folder_and_says_so(workspace, speech, tmp_path, capsys):
-    save_wav(tmp_path / "a sound.wav", speech[36_000:52_000])
+    save_wav(tmp_path / "a sound.wav", speech[38_000:58_000])
     folder = tmp_path / "shots"
     arguments = ["handoff", "--model", "tiny", "--workspace", str(workspace), "--vad", "energy", "--device", "cpu",
                  "--audio", str(tmp_path / "a sound.wav"), "--output", str(folder), "--frames", "0-2",
@@ -245,14 +245,14 @@ def test_the_command_writes_the_folder_and_says_so(workspace, speech, tmp_path, 
     ("changed", "said"),
     [
         (["--set", "compositor=magic"], "compositor must be one of"),
-        (["--frames", "20-40"], "the video has frames 0 .. 24; got --frames 20-40"),
+        (["--frames", "20-40"], "the video has frames 0 .. 30; got --frames 20-40"),
         (["--clip", "nobody"], "clip 'nobody' does not exist"),
         (["--model", "nobody"], "model 'nobody' does not exist"),
         (["--audio", "missing.wav"], "cannot be opened"),
     ],
 )
 def test_bad_input_is_one_line_and_leaves_nothing(workspace, speech, tmp_path, capsys, changed, said):
-    save_wav(tmp_path / "sound.wav", speech[36_000:52_000])
+    save_wav(tmp_path / "sound.wav", speech[38_000:58_000])
     arguments = ["handoff", "--model", "tiny", "--workspace", str(workspace), "--vad", "energy", "--device", "cpu",
                  "--audio", str(tmp_path / "sound.wav"), "--output", str(tmp_path / "out"), *changed]  # fmt: skip
     assert main(arguments) == 2
