@@ -121,7 +121,8 @@ class Landmarks:
             return self
         if (self.scheme, scheme) not in {(478, 68), (478, 110), (110, 68)}:
             raise ValueError(
-                f"landmarks of {self.scheme} points cannot be turned into {scheme}; only 478 or 110 into 68, 478 into 110"
+                f"landmarks of {self.scheme} points cannot be turned into {scheme}; only 478 or 110 into 68, and 478 "
+                "into 110"
             )
         return Landmarks(_matrix(self.scheme, scheme) @ self.points)
 
