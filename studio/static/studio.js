@@ -88,7 +88,7 @@ function showTold() {
   if (before && before.token === session.token && before.frame === frame && same(before.settings, settings) && !state.error) return false;
   markPreset(settings);
   wanted = { token: session.token, frame, settings, asked: performance.now() };
-  if (viewer.isPage) viewer.show("result");
+  if (viewer.isPage && before) viewer.show("result");
   dock.at(frame);
   dock.changed(settings);
   if (state.looping) {
@@ -280,7 +280,7 @@ function open(text) {
     viewer.blank();
     byId("sl-frame-name").textContent = "";
     mark("none");
-  } else if (viewer.isPage) viewer.show("wipe");
+  } else if (viewer.view === "renders") viewer.show("wipe");
   titled();
 }
 
@@ -441,7 +441,10 @@ function wire() {
   renders.refresh().then(() => { byId("sl-tab-compare").disabled = !renders.state.entries.length; });
   clips = clipsView(byId("sl-clips"), {
     changed: () => byId("sl-refresh").click(),
-    choose: (name) => hand("sl-restore", JSON.stringify({ base: name, again: performance.now() })),
+    choose(name) {
+      viewer.show("result");
+      hand("sl-restore", JSON.stringify({ base: name, again: performance.now() }));
+    },
     say: wrong,
   });
   presets = presetSheet(byId("sl-presets-sheet"), {

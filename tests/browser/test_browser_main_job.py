@@ -323,7 +323,8 @@ def test_one_screen_and_nothing_cut(page, width, height):
       const parts = "#sl-topbar *, #sl-left button, #sl-centre button, #sl-right *";
       const inside = ({ left, right, bottom }) => left >= -1 && right <= innerWidth + 1 && bottom <= innerHeight + 1;
       return [...document.querySelectorAll(parts)]
-        .filter((e) => e.offsetParent && e.offsetWidth && !e.closest(".sl-blank, .sl-compare, #sl-controls"))
+        .filter((e) => e.offsetParent && e.offsetWidth)
+        .filter((e) => !e.closest(".sl-blank, .sl-compare, .sl-clips, #sl-controls, #sl-history ol"))
         .filter((e) => !inside(e.getBoundingClientRect()))
         .map((e) => e.id || e.className);
     }""")
