@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Sequence
+
+if __name__ == "__main__":  # Ctrl-C while the packages are loaded, seconds: there is nothing yet to undo
+    signal.signal(signal.SIGINT, lambda *_: os._exit(130))
 
 from clips import describe, edit_command, handoff, render_command, training_light
 from clips.errors import ClipError
@@ -44,6 +48,7 @@ def say_error(error: Exception) -> int:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     code = main()
     sys.stdout.flush()
     if code == 130:

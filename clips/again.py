@@ -34,7 +34,7 @@ def find_sound(recipe: Recipe, video: Path) -> Path:
                 return path
     what = f"{name!r}" if name is not None else "samples that came in no file"
     raise ClipError(
-        f"{video.name} was made from {what}, which is neither beside it nor in the current folder; "
+        f"{video.name} was made from {what}, which is neither beside it nor in the current folder with that content; "
         "name the sound with --audio"
     )
 
@@ -81,7 +81,10 @@ def _obstacles(processor: CoreClipsProcessor, recipe: Recipe, wish: Wish) -> Ite
     for clip in recipe.clips:
         cure = "put it back, or choose what to show with --clip or --base-video"
         if clip.name not in processor.known_clips():
-            yield f"the clip {clip.name!r} does not exist; {cure}"
+            yield (
+                f"there is no clip {clip.name!r} of {processor.model_name}; a video of your own is given with "
+                f"--base-video; else {cure}"
+            )
         elif processor.clip(clip.name).sha256 != clip.sha256:
             yield f"the clip {clip.name!r} has other content now; {cure}"
         elif ends.get(clip.name, 0) > (there := len(processor.clip(clip.name).landmarks())):

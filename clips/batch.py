@@ -136,7 +136,7 @@ def _mapping(group: str, values: Mapping[Any, Any]) -> dict[Any, Any]:
 def _unknown(key: object, known: Sequence[str]) -> str:
     near = difflib.get_close_matches(str(key).lower(), known, n=1, cutoff=0.5)
     return f"{str(key)[:60]!r} is not known; " + (
-        f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
+        f"did you mean {near[0]}? " * bool(near) + f"there are {', '.join(known)}"
     )
 
 

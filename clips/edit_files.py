@@ -82,7 +82,7 @@ def parse_edits(content: Any, name: str = "the edit list") -> EditList:
         first = e.errors()[0]
         raise ClipError(
             f"{name}: {_key(first['loc'])}: {first['msg'].lower()}; got {_shown(first['input'])}; "
-            "write the list again with `python -m clips edit`"
+            "mend it there, or write the list again with `python -m clips edit`"
         ) from e
     edge = 0
     for number, cut in enumerate(entry.cuts):

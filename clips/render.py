@@ -156,7 +156,7 @@ def check_range(frames: FrameRange | None, total: int) -> FrameRange:
     frames = FrameRange(0, total) if frames is None else frames
     if not 0 <= frames.start < frames.stop <= total:
         raise ValueError(
-            f"frames must be a part of 0 .. {total - 1} with start before stop; got {frames.start} .. {frames.stop}"
+            f"frames must be a part of 0 .. {total - 1} with start before stop; got {frames.start} .. {frames.stop - 1}"
         )
     return frames
 
