@@ -211,7 +211,7 @@ def test_other_clips_are_an_error(film, toy_workspace, tmp_path, capsys, monkeyp
     assert f"the clip '{shown}' has other content now" in capsys.readouterr().err
     clip.unlink()
     assert main(arguments) == 2
-    assert f"the clip '{shown}' does not exist" in capsys.readouterr().err
+    assert f"there is no clip '{shown}'" in capsys.readouterr().err
 
 
 def test_other_versions_are_notes(command, film, tmp_path, capsys):
@@ -294,7 +294,7 @@ def test_names_in_a_recipe_are_never_opened(command, film, tmp_path, capsys):
             content["clips"][0]["name"] = name
         other = with_tags(film, tmp_path / f"{field}.mp4", synopsis=json.dumps(content, separators=(",", ":")))
         assert command("--like", other, "--output", tmp_path / "again.mp4") == 2
-        assert "does not exist" in capsys.readouterr().err or field == "model"
+        assert "there is no clip" in capsys.readouterr().err or field == "model"
 
 
 def test_a_cut_beyond_its_clip_is_refused(command, film, tmp_path, capsys):
