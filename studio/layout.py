@@ -14,7 +14,7 @@ import gradio as gr
 from blending import BlendSettings
 from clips.core_clips_processor import AUTOMATIC
 from clips.errors import ClipError
-from clips.library import SAMPLE_SPEECH
+from clips.library import SAMPLE_SPEECH, file_sha256
 from clips.presets import preset_names
 from clips.quality import QUALITIES, STANDARD, quality_named
 from clips.render import RenderCancelled
@@ -143,7 +143,7 @@ def build_page(sessions: Sessions, renders: Renders) -> gr.Blocks:
         quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
         returned = page.load(
             _explained(_returner(sessions, list(controls))), [session, session],
-            [audio, model, base, frame, session, *controls.values()],
+            [model, base, frame, session, *controls.values(), audio],
             js="() => [location.search, sessionStorage.getItem('seamline-session') || '']", **quiet,
         )  # fmt: skip
         taken = restore.change(
@@ -156,8 +156,8 @@ def build_page(sessions: Sessions, renders: Renders) -> gr.Blocks:
         for answered in [after for opened in begun for after in (opened.success, opened.failure)]:
             answered(fn=None, js="() => window.seamline.opened()", queue=False, api_visibility="private")
         gr.on(
-            [listed.change, model.select, base.select],
-            _explained(_preset_lister(sessions)), [listed, model, base, preset], preset,
+            [page.load, listed.change, model.select, base.select],
+            _explained(_preset_lister(sessions)), [listed, model, base, preset], [preset, chosen],
             trigger_mode="always_last", **quiet,
         )  # fmt: skip
         shown = [session, frame, *controls.values()]
@@ -223,13 +223,17 @@ def _values(settings: BlendSettings, names: list[str]) -> list[object]:
     return [getattr(settings, one) for one in names]
 
 
-def _preset_lister(sessions: Sessions) -> Callable[[str, str, str, str], object]:
-    def names_of(asked: str, model: str, base: str, shown: str) -> object:
-        """The presets for a model and base; the one that was just saved, or the one shown, stays chosen."""
+def _preset_lister(sessions: Sessions) -> Callable[[str, str, str, str], tuple[object, object]]:
+    def names_of(asked: str, model: str, base: str, shown: str) -> tuple[object, object]:
+        """The presets for a model and base, and what the chosen one says: the one that was just saved, or the one
+        shown."""
         listing, _ = PresetShelf(sessions.workspace).listing(model, base)
-        names = [preset.name for preset in listing]
+        presets = {preset.name: preset for preset in listing}
         wanted = _told(asked).get("name", shown)
-        return gr.Dropdown(choices=names, value=next((n for n in (wanted, shown) if n in names), "default"))
+        name = next((n for n in (wanted, shown) if n in presets), "default")
+        settings = presets[name].settings
+        said = gr.skip() if settings is None else _as_text(settings)
+        return gr.Dropdown(choices=list(presets), value=name), said
 
     return names_of
 
@@ -262,7 +266,8 @@ def _returner(sessions: Sessions, names: list[str]) -> Callable[..., list[object
         sound: object = gr.skip()
         try:
             session = sessions.get(_token(before))
-            if session.owner == person_of(request) and session.audio.is_file():
+            own = session.owner == person_of(request) and session.audio.is_file()
+            if own and file_sha256(session.audio) != file_sha256(SAMPLE_SPEECH):  # that one is there already
                 sound = str(session.audio)
         except ClipError:
             before = ""  # a session that is no longer open: the page begins with the sample
@@ -276,7 +281,7 @@ def _returner(sessions: Sessions, names: list[str]) -> Callable[..., list[object
         place: object = gr.skip()
         if link.frame is not None:
             place = gr.Slider(maximum=link.frame + 1, value=link.frame)
-        return [sound, model, base, place, before, *_values(link.settings, names)]
+        return [model, base, place, before, *_values(link.settings, names), sound]
 
     return come_back
 
@@ -299,7 +304,8 @@ def _opener(sessions: Sessions) -> Callable[..., tuple[Any, ...]]:
             return empty, gr.Slider(), offered, gr.skip()
         session = sessions.open(model, Path(audio), base, owner=person_of(request))
         edits = session.performance.edits
-        if _shown_frames(before) != edits.frames:  # another sound: a frame in its first speech
+        linked = not before and 0 < frame < edits.frames
+        if _shown_frames(before) != edits.frames and not linked:  # another sound: a frame in its first speech
             cut = next((cut for cut in edits.cuts if cut.driven), edits.cuts[0])
             frame = cut.place.start + min(22, len(cut.place) // 2)
         scrubber = gr.Slider(maximum=max(edits.frames - 1, 1), value=frame)

@@ -17,6 +17,7 @@ export function clipsView(root, { changed, choose, say }) {
       <button type="submit">Add</button><output></output></form>`;
   const one = (selector) => root.querySelector(selector);
   // What tests read.
+  let named = ""; // the name that was filled in from a file
   const state = { rows: [], model: "", busy: false, message: "" };
 
   async function ask(address) {
@@ -122,7 +123,8 @@ export function clipsView(root, { changed, choose, say }) {
 
   one("input[type=file]").addEventListener("change", () => {
     const file = one("input[type=file]").files[0];
-    if (file && !one("input[name=name]").value) one("input[name=name]").value = file.name.replace(/\.[^.]*$/, "").slice(0, 80);
+    const name = one("input[name=name]");
+    if (file && (!name.value || name.value === named)) name.value = named = file.name.replace(/\.[^.]*$/, "").slice(0, 80);
   });
   one("form").addEventListener("submit", add);
   return { open, state };

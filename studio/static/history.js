@@ -144,10 +144,17 @@ export function renderHistory(root, { compare, restore, say }) {
     });
     entries.append(sure);
     menu.append(entries);
+    // Above the list's own edge: it scrolls and would cut the menu off.
+    menu.addEventListener("toggle", () => {
+      const { top, right } = menu.getBoundingClientRect();
+      entries.style.right = `${window.innerWidth - right}px`;
+      entries.style.bottom = `${window.innerHeight - top + 2}px`;
+      if (!menu.open) sure.textContent = "Delete";
+    });
     return menu;
   }
 
-  document.addEventListener("click", (event) => {
+  document.addEventListener("pointerdown", (event) => {
     for (const menu of root.querySelectorAll("details[open]")) if (!menu.contains(event.target)) menu.open = false;
   });
   return { refresh, choose, state };

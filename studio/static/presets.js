@@ -1,6 +1,8 @@
 // Presets of one's own: saved, renamed and deleted in a small sheet; the list itself is Gradio's.
 
 // now(): { name, settings, model, clip }: what is chosen; listed(name): the list changed, show this one.
+const SHIPPED = ["default", "classic"];
+
 export function presetSheet(dialog, { now, listed }) {
   dialog.innerHTML = `<form method="dialog"><h2>Preset</h2>
     <label>Name <input name="name" maxlength="60" required></label>
@@ -38,7 +40,7 @@ export function presetSheet(dialog, { now, listed }) {
 
   function open() {
     before = now();
-    one("input").value = before.name;
+    one("input").value = SHIPPED.includes(before.name) ? "" : before.name;
     one("[value=model]").textContent = before.model;
     const clip = one("[value=clip]");
     clip.hidden = clip.disabled = !before.clip;

@@ -361,7 +361,7 @@ function showPair(a, b, frames) {
   if (state.looping) stopRolling();
   viewer.show("renders");
   const { entry } = a;
-  const seam = entry.seam === null ? "" : `, seam ${entry.seam.toFixed(2)}, worst ${entry.seam_worst.toFixed(2)} at frame ${entry.worst_frame}`;
+  const seam = entry.seam === null ? "" : `, seam ${entry.seam.toFixed(2)}, worst of every fifth frame ${entry.seam_worst.toFixed(2)} at ${entry.worst_frame}`;
   byId("sl-video-line").textContent = `${entry.name}${seam}.`;
   compare.load(a, b, frames, session?.fps || 25).catch((error) => wrong(error.message));
 }

@@ -102,6 +102,9 @@ def test_presets_are_kept_found_again_and_deleted(page, studio):
 
 def test_a_reload_keeps_sound_settings_and_frame(short):
     page = short
+    page.click("#sl-base input")
+    page.get_by_role("option", name="07,20s talk").click()
+    settled(page, f"{STATE}.header.clip === '07,20s talk'")
     page.locator("#sl-expansion_ratio input[type=range]").press("End")
     settled(page, f"{STATE}.shown.settings.expansion_ratio === 1.3")
     page.evaluate("document.querySelector('#sl-timeline').focus()")
@@ -110,7 +113,21 @@ def test_a_reload_keeps_sound_settings_and_frame(short):
     page.wait_for_function("location.search.includes('frame=29')", timeout=10_000)
     page.reload()
     settled(page, f"{STATE}.shown.settings.expansion_ratio === 1.3 && {STATE}.shown.frame === 29")
-    assert "30 frames" in page.inner_text("#sl-what")
+    page.wait_for_timeout(1500)  # whatever else the page's events would open
+    assert "07,20s talk: 30 frames" in page.inner_text("#sl-what")
+    assert page.evaluate(f"{STATE}.shown.frame") == 29
+
+
+def test_a_link_opens_base_frame_and_settings_in_a_fresh_browser(page, studio):
+    page.goto(f"{studio[0]}/?feather_amount=12&model=LS1&base=07%2C20s+talk&frame=50")
+    settled(page, f"{STATE}.shown.frame === 50 && {STATE}.shown.settings.feather_amount === 12")
+    page.wait_for_timeout(1500)
+    assert page.evaluate(f"{STATE}.header.clip") == "07,20s talk"
+    page.reload()
+    settled(page, f"{STATE}.shown.frame === 50 && {STATE}.header.clip === '07,20s talk'")
+    page.goto(f"{studio[0]}/?feather_amount=99")
+    page.wait_for_selector(".toast-body.error")
+    assert "feather_amount" in page.inner_text(".toast-body.error")
 
 
 def test_clips_are_ranked_and_chosen(page):
