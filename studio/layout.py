@@ -55,6 +55,16 @@ def page_style() -> str:
     return (HERE / "static" / "studio.css").read_text(encoding="utf-8")
 
 
+LINKED = """window.seamlineLinked = (() => {
+  let frame = new URLSearchParams(location.search).get("frame");
+  const forget = () => { frame = null; };
+  for (const hand of ["pointerdown", "keydown"]) window.addEventListener(hand, forget, true);
+  const known = () => /^[0-9]{1,6}$/.test(frame ?? "");
+  return (values) => known() ? [...values.slice(0, 3), '{"linked": true}', Number(frame)] : values;
+})();"""
+"""Until a hand moves, whatever opens on the page opens at the frame of its address: a link or a reload opens more than
+once, since its sound and its base come one after the other."""
+
 CALLS = ("show", "compare", "opening", "opened", "starting", "preset")
 """What Gradio's events call on the page; before its own scripts are there, the calls wait."""
 
@@ -66,7 +76,7 @@ def page_head(*, live: bool) -> str:
         f"for (const name of {json.dumps(CALLS)})"
         " window.seamline[name] = (...args) => { window.seamline.early.push([name, args]); };"
     )
-    return f'<script>{door}</script><script type="module" src="/studio/static/studio.js"></script>'
+    return f'<script>{LINKED}{door}</script><script type="module" src="/studio/static/studio.js"></script>'
 
 
 def build_page(sessions: Sessions, renders: Renders) -> gr.Blocks:
@@ -135,7 +145,7 @@ def build_page(sessions: Sessions, renders: Renders) -> gr.Blocks:
             "fn": _explained(_opener(sessions)),
             "inputs": [audio, model, base, session, frame],
             "outputs": [session, frame, base, controls["use_parsing"]],
-            "js": "(...values) => { window.seamline.opening(); return values; }",
+            "js": "(...values) => { window.seamline.opening(); return window.seamlineLinked(values); }",
             "show_progress": "hidden",
             "trigger_mode": "always_last",
             "api_visibility": "private",
@@ -304,7 +314,7 @@ def _opener(sessions: Sessions) -> Callable[..., tuple[Any, ...]]:
             return empty, gr.Slider(), offered, gr.skip()
         session = sessions.open(model, Path(audio), base, owner=person_of(request))
         edits = session.performance.edits
-        linked = not before and 0 < frame < edits.frames
+        linked = "linked" in _told(before or "") and 0 <= frame < edits.frames
         if _shown_frames(before) != edits.frames and not linked:  # another sound: a frame in its first speech
             cut = next((cut for cut in edits.cuts if cut.driven), edits.cuts[0])
             frame = cut.place.start + min(22, len(cut.place) // 2)
