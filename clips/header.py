@@ -9,6 +9,7 @@ from pathlib import Path
 
 from clips.errors import ClipError
 from clips.ffmpeg import READ_LOCAL_FILES_ONLY, check_source, error_tail, ffmpeg_exe, input_url
+from clips.metadata import parse_tags
 
 READ_TIMEOUT_S = 20
 
@@ -50,15 +51,5 @@ def read_header(path: Path | str) -> Header:
         if duration is None
         else sum(float(p) * unit for p, unit in zip(duration.groups(), (3600, 60, 1), strict=True)),
         None if size is None else (int(size.group(1)), int(size.group(2))),
-        dict(_entries(said.stdout)),
+        parse_tags(said.stdout),
     )
-
-
-def _entries(text: str) -> list[tuple[str, str]]:
-    """Keys and values of ffmpeg's metadata format: =, ;, #, \\ and line ends stand behind a backslash."""
-    found = re.findall(r"^((?:\\.|[^=\\\n;#\[])(?:\\.|[^=\\\n])*)=((?:\\.|[^\\\n])*)$", text, re.M | re.S)
-    return [(_plain(key), _plain(value)) for key, value in found]
-
-
-def _plain(text: str) -> str:
-    return re.sub(r"\\(.)", r"\1", text, flags=re.S)

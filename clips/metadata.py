@@ -35,7 +35,12 @@ def read_metadata(path: Path | str) -> dict[str, str]:
             )
         if ffmpeg.process.wait() != 0:
             raise ClipError(f"expected a video; {path.name} cannot be read ({ffmpeg.tail()}); choose another file")
-    head = re.split(r"(?m)^\[(?:STREAM|CHAPTER)\]$", said.decode("utf-8", "replace"))[0]
+    return parse_tags(said.decode("utf-8", "replace"))
+
+
+def parse_tags(text: str) -> dict[str, str]:
+    """A file's own tags out of ffmpeg's metadata format, where =, ;, #, \\ and line ends stand behind a backslash."""
+    head = re.split(r"(?m)^\[(?:STREAM|CHAPTER)\]$", text)[0]
     lines = re.findall(r"(?m)^((?:[^=;#\\\n]|\\[\s\S])+)=((?:[^\\\n]|\\[\s\S])*)$", head)
     return {_plain(key).lower(): _plain(value) for key, value in lines}
 

@@ -6,7 +6,7 @@ export function renderHistory(root, { compare, restore, say }) {
     <ol class="sl-renders"></ol><p class="sl-none">A test render shows here, to compare with others.</p>`;
   const list = root.querySelector("ol");
   // What tests read.
-  const state = { entries: [], a: "", b: "", plainB: true };
+  const state = { entries: [], a: "", b: "" };
 
   async function ask(address, options) {
     const answer = await fetch(address, options);
@@ -41,7 +41,7 @@ export function renderHistory(root, { compare, restore, say }) {
       draw();
       return;
     }
-    Object.assign(state, { a, b: second ? b : "", plainB: !second });
+    Object.assign(state, { a, b: second ? b : "" });
     const frames = second ? Math.min(first.frames, second.frames) : first.frames;
     compare(
       { url: video(a), label: second ? `A  ${title(first)}` : "Blended", entry: first },

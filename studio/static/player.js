@@ -1,6 +1,6 @@
 // Two videos in step to the frame, side by side or as a wipe. A leads and has the sound. What is shown are canvases:
 // a pair of frames appears only when both videos have delivered the same frame, so the two can never be apart.
-export function player(root, { bar }) {
+export function player(root) {
   const KEPT = 6;
   const NUDGE = 2;
   const JUMP_S = 0.3;
@@ -31,7 +31,6 @@ export function player(root, { bar }) {
   const state = { frame: -1, pairs: 0, frames: 0, playing: false, mode: "side", error: "" };
   let fps = 25;
   let turn = 0;
-  let onFrame = () => {};
 
   const frameOf = (time) => Math.round(time * fps);
 
@@ -67,7 +66,6 @@ export function player(root, { bar }) {
     paint();
     one(".sl-seek").value = String(number);
     one(".sl-at").textContent = `${number}`;
-    onFrame(number);
   }
 
   function paint() {
@@ -205,7 +203,5 @@ export function player(root, { bar }) {
   videos.a.addEventListener("ended", ended);
   return {
     load, play, pause, toggle, step, seek, toggleMode, state,
-    onFrame: (call) => { onFrame = call; },
-    clear() { turn += 1; pause(); for (const video of Object.values(videos)) video.removeAttribute("src"); },
   };
 }

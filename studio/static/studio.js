@@ -435,7 +435,7 @@ function openMore(tries) {
 
 function wire() {
   viewer.wire();
-  compare = player(byId("sl-compare"), {});
+  compare = player(byId("sl-compare"));
   dock = timelineDock(byId("sl-timeline"), { goto: goTo });
   renders = renderHistory(byId("sl-history"), { compare: showPair, restore, say: wrong });
   renders.refresh().then(() => { byId("sl-tab-compare").disabled = !renders.state.entries.length; });
