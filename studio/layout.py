@@ -55,15 +55,13 @@ def page_style() -> str:
     return (HERE / "static" / "studio.css").read_text(encoding="utf-8")
 
 
-LINKED = """window.seamlineLinked = (() => {
-  let frame = new URLSearchParams(location.search).get("frame");
-  const forget = () => { frame = null; };
-  for (const hand of ["pointerdown", "keydown"]) window.addEventListener(hand, forget, true);
-  const known = () => /^[0-9]{1,6}$/.test(frame ?? "");
-  return (values) => known() ? [...values.slice(0, 3), '{"linked": true}', Number(frame)] : values;
-})();"""
-"""Until a hand moves, whatever opens on the page opens at the frame of its address: a link or a reload opens more than
-once, since its sound and its base come one after the other."""
+OPENING = "(...values) => { window.seamline.opening(); return values; }"
+FIRST_OPENING = """(...values) => {
+  window.seamline.opening();
+  const frame = new URLSearchParams(location.search).get("frame");
+  return /^[0-9]{1,6}$/.test(frame ?? "") ? [...values.slice(0, 3), '{"linked": true}', Number(frame)] : values;
+}"""
+"""A link or a reload opens at the frame of its address."""
 
 CALLS = ("show", "compare", "opening", "opened", "starting", "preset")
 """What Gradio's events call on the page; before its own scripts are there, the calls wait."""
@@ -76,7 +74,7 @@ def page_head(*, live: bool) -> str:
         f"for (const name of {json.dumps(CALLS)})"
         " window.seamline[name] = (...args) => { window.seamline.early.push([name, args]); };"
     )
-    return f'<script>{LINKED}{door}</script><script type="module" src="/studio/static/studio.js"></script>'
+    return f'<script>{door}</script><script type="module" src="/studio/static/studio.js"></script>'
 
 
 def build_page(sessions: Sessions, renders: Renders) -> gr.Blocks:
@@ -145,7 +143,7 @@ def build_page(sessions: Sessions, renders: Renders) -> gr.Blocks:
             "fn": _explained(_opener(sessions)),
             "inputs": [audio, model, base, session, frame],
             "outputs": [session, frame, base, controls["use_parsing"]],
-            "js": "(...values) => { window.seamline.opening(); return window.seamlineLinked(values); }",
+            "js": OPENING,
             "show_progress": "hidden",
             "trigger_mode": "always_last",
             "api_visibility": "private",
@@ -159,9 +157,11 @@ def build_page(sessions: Sessions, renders: Renders) -> gr.Blocks:
         taken = restore.change(
             _explained(_restorer(list(controls))), restore, [base, *controls.values()], **quiet
         )  # fmt: skip
+        by_hand = (audio.upload, audio.clear, audio.stop_recording)
+        # Not `change`: what a reload puts there would open beside its base, and the slower of the two would win.
         begun = (
-            gr.on([audio.change, model.select, base.select, refresh.click], **opening),
-            returned.then(**opening), taken.then(**opening),
+            gr.on([*by_hand, model.select, base.select, refresh.click], **opening),
+            returned.then(**{**opening, "js": FIRST_OPENING}), taken.then(**opening),
         )  # fmt: skip
         for answered in [after for opened in begun for after in (opened.success, opened.failure)]:
             answered(fn=None, js="() => window.seamline.opened()", queue=False, api_visibility="private")
@@ -307,8 +307,10 @@ def _opener(sessions: Sessions) -> Callable[..., tuple[Any, ...]]:
                 "there is no model with core clips; put one into the workspace's checkpoint/ and core_clips/"
             )
         bases = sessions.bases(model)
-        base = base if base in bases else AUTOMATIC
-        offered = gr.Dropdown(choices=bases, value=base)
+        offered = gr.Dropdown(choices=bases)  # a choice made meanwhile stays
+        if base not in bases:
+            base = AUTOMATIC
+            offered = gr.Dropdown(choices=bases, value=base)
         if not audio:
             empty = json.dumps({"empty": "Upload speech or record it, at the top left: the mouth follows it."})
             return empty, gr.Slider(), offered, gr.skip()
