@@ -155,7 +155,7 @@ def build_page(sessions: Sessions, renders: Renders) -> gr.Blocks:
             js="() => [location.search, sessionStorage.getItem('seamline-session') || '']", **quiet,
         )  # fmt: skip
         taken = restore.change(
-            _explained(_restorer(list(controls))), restore, [base, *controls.values()], **quiet
+            _explained(_restorer(sessions, list(controls))), restore, [base, *controls.values()], **quiet
         )  # fmt: skip
         by_hand = (audio.upload, audio.clear, audio.stop_recording)
         # Not `change`: what a reload puts there would open beside its base, and the slower of the two would win.
@@ -257,11 +257,16 @@ def _told(text: str) -> dict[str, Any]:
     return told if isinstance(told, dict) else {}
 
 
-def _restorer(names: list[str]) -> Callable[[str], list[object]]:
-    def restore(text: str) -> list[object]:
+def _restorer(sessions: Sessions, names: list[str]) -> Callable[..., list[object]]:
+    def restore(text: str, request: gr.Request) -> list[object]:
         """The base, and the settings of a finished render, as the page asks for them."""
         told = _told(text)
-        base = gr.Dropdown(value=told["base"]) if isinstance(told.get("base"), str) else gr.skip()
+        base: object = gr.skip()
+        if isinstance(told.get("base"), str):
+            bases = sessions.bases(str(told.get("model")), person_of(request))
+            if told["base"] not in bases:
+                raise ClipError(f"there is no base {told['base']!r} any more; choose another one")
+            base = gr.Dropdown(choices=bases, value=told["base"])
         if "settings" not in told:
             return [base, *(gr.skip() for _ in names)]
         return [base, *_values(BlendSettings.parse(told["settings"]), names)]
@@ -287,7 +292,12 @@ def _returner(sessions: Sessions, names: list[str]) -> Callable[..., list[object
         model: object = link.model or gr.skip()
         base: object = gr.skip()
         if link.base is not None:
-            base = gr.Dropdown(choices=sessions.bases(link.model or FIRST_MODEL), value=link.base)
+            bases = sessions.bases(link.model or FIRST_MODEL, person_of(request))
+            if link.base not in bases:
+                gr.Warning(
+                    f"{link.base!r} is not there, or was removed or renamed: {AUTOMATIC} is shown.", title="Base"
+                )
+            base = gr.Dropdown(choices=bases, value=link.base if link.base in bases else AUTOMATIC)
         place: object = gr.skip()
         if link.frame is not None:
             place = gr.Slider(maximum=link.frame + 1, value=link.frame)
@@ -306,7 +316,7 @@ def _opener(sessions: Sessions) -> Callable[..., tuple[Any, ...]]:
             raise ClipError(
                 "there is no model with core clips; put one into the workspace's checkpoint/ and core_clips/"
             )
-        bases = sessions.bases(model)
+        bases = sessions.bases(model, person_of(request))
         offered = gr.Dropdown(choices=bases)  # a choice made meanwhile stays
         if base not in bases:
             base = AUTOMATIC
