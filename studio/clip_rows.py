@@ -158,7 +158,7 @@ def _plots(one: ClipAssessment, lead: str) -> dict[str, object]:
         "pose": {name: _line(stats.pose_deg[:, axis], seen) for axis, name in enumerate(("yaw", "pitch", "roll"))},
         "light": {
             name: _line(stats.light[:, column], seen)
-            for name, column in (("skin", 0), ("left less right", 3), ("background", 4))
+            for name, column in (("skin", 0), ("sides", 3), ("back", 4))
         },
         "landmarks": {
             "confidence": _line(np.where(seen, stats.confidence, 0.0), np.ones_like(seen), np.nanmin),

@@ -30,10 +30,10 @@ function scalesOf(clips) {
   };
 }
 
-function chart(clip, part, title, scales) {
+function chart(clip, part, scales) {
   const figure = element("figure", "");
-  const caption = element("figcaption", "", title);
-  const drawing = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", role: "img", "aria-label": `${clip.name}: ${title}` });
+  const caption = element("figcaption", "");
+  const drawing = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", role: "img", "aria-label": `${part} of ${clip.name}` });
   const across = (share) => 1 + share * (WIDTH - 2);
   Object.entries(clip[part]).forEach(([name, values], number) => {
     const [low, high] = scales[name] || scales[part];
@@ -50,8 +50,8 @@ function chart(clip, part, title, scales) {
       return point;
     });
     drawing.append(svg("path", { d: points.join(""), stroke: LINES[number], fill: "none" }));
-    const range = part === "landmarks" || number === 0 ? ` ${low < 0 ? `±${high.toFixed(0)}` : `${low}–${high.toFixed(high > 5 ? 0 : 1)}`}` : "";
-    const key = element("span", "", `${name}${range}`);
+    const range = part === "pose" ? ` ±${high.toFixed(0)}°` : ` ${low < 0 ? `−${-low}` : low} – ${high.toFixed(high > 5 ? 0 : 1)}`;
+    const key = element("span", "", number === 0 || part === "landmarks" ? `${name}${range}` : name);
     key.style.color = LINES[number];
     caption.append(key);
   });
@@ -76,7 +76,7 @@ function block(clip, place, scales) {
   const charts = element("div", "sl-charts");
   const loop = element("figure", "");
   loop.append(element("figcaption", clip.loops ? "" : "sl-open", clip.loops ? "loops" : "does not loop"), picture(clip.first, `first frame; the last is off by ${clip.loop}`), picture(clip.last, `last frame, off by ${clip.loop}`));
-  charts.append(chart(clip, "pose", "pose °", scales), chart(clip, "light", "light", scales), chart(clip, "landmarks", "", scales), loop);
+  charts.append(chart(clip, "pose", scales), chart(clip, "light", scales), chart(clip, "landmarks", scales), loop);
   section.append(head, charts);
   return section;
 }
@@ -84,6 +84,6 @@ function block(clip, place, scales) {
 // told: what /studio/clips/plots answers.
 export function drawPlots(root, told) {
   const scales = scalesOf(told.clips);
-  const words = told.clips.length ? `${told.words} Marks at the foot of a chart: frames that stand out.` : "No clip is preprocessed yet.";
+  const words = told.clips.length ? `${told.words} Light: of the skin, of its left side less its right, of the background (CIELAB L). Marks at the foot of a chart: frames that stand out.` : "No clip is preprocessed yet.";
   root.replaceChildren(...told.clips.map((clip, number) => block(clip, number + 1, scales)), element("p", "sl-dim", words));
 }

@@ -31,7 +31,7 @@ export function clipsView(root, { base, changed, choose, say }) {
     <form class="sl-adding"></form>
     <dialog class="sl-change"><form method="dialog"><h2></h2><label>Name <input name="name" maxlength="60" autocomplete="off"></label>
       <p role="status"></p><div><button type="button" data-do="rename">Rename</button>
-      <button type="button" data-do="remove" class="sl-danger">Remove</button><button value="close">Close</button></div></form></dialog>`;
+      <button type="button" data-do="remove" class="sl-danger">Remove</button><button type="button" data-do="close">Close</button></div></form></dialog>`;
   const one = (selector) => root.querySelector(selector);
   const dialog = one("dialog");
   const query = (words) => new URLSearchParams(words);
@@ -66,8 +66,9 @@ export function clipsView(root, { base, changed, choose, say }) {
   }
 
   function tell(words) {
-    const { about, facts } = state.card || {};
-    one("header p").textContent = words || [about, ...(facts || []).slice(0, 2).map((fact) => fact.join(" "))].filter(Boolean).join("   ");
+    const unfit = state.rows.filter((row) => !row.passed).length;
+    const count = `${state.model}: ${state.rows.length} clips, best first${unfit ? `, ${unfit} unfit` : ""}${state.own.length ? "; below them your own videos" : ""}`;
+    one("header p").textContent = words || count;
   }
 
   async function show(pane) {
@@ -156,6 +157,7 @@ export function clipsView(root, { base, changed, choose, say }) {
     one(".sl-change input").value = row.name;
     one(".sl-change p").textContent = "";
     one("[data-do=remove]").textContent = "Remove";
+    one("[data-do=remove]").hidden = false;
     dialog.showModal();
   }
 
@@ -194,12 +196,11 @@ export function clipsView(root, { base, changed, choose, say }) {
       return { said: told.said, next: "core clips" };
     });
   });
-  one(".sl-change form").addEventListener("submit", (event) => {
-    if (event.submitter?.value === "close") return;
-    event.preventDefault(); // Enter in the name
-    one("[data-do=rename]").click();
+  one("[data-do=close]").addEventListener("click", () => dialog.close());
+  one(".sl-change form").addEventListener("submit", (event) => { // Enter in the name
+    event.preventDefault();
+    if (!one("[data-do=rename]").hidden) one("[data-do=rename]").click();
   });
-  dialog.addEventListener("close", () => { one("[data-do=remove]").hidden = false; });
   for (const button of root.querySelectorAll("header button")) button.addEventListener("click", () => show(button.dataset.pane));
   show("table");
   return { open, show, state, adding: adding.state };
