@@ -161,7 +161,7 @@ def _plots(one: ClipAssessment, lead: str) -> dict[str, object]:
             for name, column in (("skin", 0), ("sides", 3), ("back", 4))
         },
         "landmarks": {
-            "confidence": _line(np.where(seen, stats.confidence, 0.0), np.ones_like(seen), np.nanmin),
+            "sure": _line(np.where(seen, stats.confidence, 0.0), np.ones_like(seen), np.nanmin),
             "jitter %": _line(stats.bend_pct, seen, np.nanmax),
         },
         "odd": sorted({outlier.frame for outlier in stats.outliers}),

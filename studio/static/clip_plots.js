@@ -25,7 +25,7 @@ function scalesOf(clips) {
   return {
     pose: [-turned, turned],
     light: [Math.floor(Math.min(0, ...light) / 10) * 10, Math.ceil(Math.max(10, ...light) / 10) * 10],
-    confidence: [0, 1],
+    sure: [0, 1],
     "jitter %": [0, jitter],
   };
 }
@@ -50,7 +50,7 @@ function chart(clip, part, scales) {
       return point;
     });
     drawing.append(svg("path", { d: points.join(""), stroke: LINES[number], fill: "none" }));
-    const range = part === "pose" ? ` ±${high.toFixed(0)}°` : ` ${low < 0 ? `−${-low}` : low} – ${high.toFixed(high > 5 ? 0 : 1)}`;
+    const range = part === "pose" ? ` ±${high.toFixed(0)}°` : ` ${low < 0 ? `−${-low} – ` : `${low}–`}${high.toFixed(high > 5 || high === 1 ? 0 : 1)}`;
     const key = element("span", "", number === 0 || part === "landmarks" ? `${name}${range}` : name);
     key.style.color = LINES[number];
     caption.append(key);

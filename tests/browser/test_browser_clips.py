@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from test_browser_main_job import STATE, settled
+from test_browser_main_job import SETTLED, STATE
 
 CLIPS = "window.seamline.parts().clips"
 ADDING = f"{CLIPS}.adding"
@@ -25,6 +25,10 @@ def films(tmp_path_factory):
                 writer.write(frames[number % 30])
     (folder / "notes.mp4").write_text("Not a video.\n" * 50)
     return folder
+
+
+def settled(page, more="true"):
+    page.wait_for_function(f"window.seamline?.state?.header && {SETTLED} && ({more})", timeout=WAIT)
 
 
 def opened(page):
