@@ -12,6 +12,7 @@ from typing import Any, ParamSpec, TypeVar
 import gradio as gr
 
 from blending import BlendSettings
+from clips.audio import load_audio
 from clips.core_clips_processor import AUTOMATIC
 from clips.errors import ClipError
 from clips.library import SAMPLE_SPEECH, file_sha256
@@ -79,12 +80,19 @@ def page_head(*, live: bool) -> str:
     return f'<script>{LINKED}{door}</script><script type="module" src="/studio/static/studio.js"></script>'
 
 
+def first_choice(sessions: Sessions) -> tuple[str | None, str]:
+    """Model and base a page opens with; no model where there is none."""
+    models = sessions.models()
+    model = FIRST_MODEL if FIRST_MODEL in models else (models[0] if models else None)
+    bases = sessions.bases(model) if model else []
+    return model, FIRST_BASE if FIRST_BASE in bases else AUTOMATIC
+
+
 def build_page(sessions: Sessions, renders: Renders) -> gr.Blocks:
     """All controls with their events. Every control changes what is seen or rendered."""
     models = sessions.models()
-    model_name = FIRST_MODEL if FIRST_MODEL in models else (models[0] if models else None)
+    model_name, first_base = first_choice(sessions)
     bases = sessions.bases(model_name) if model_name else [AUTOMATIC]
-    first_base = FIRST_BASE if FIRST_BASE in bases else AUTOMATIC
     controls: dict[str, SettingControl] = {}
     with gr.Blocks(title="Seamline", analytics_enabled=False, fill_width=True, fill_height=True) as page:
         with gr.Row(elem_id="sl-topbar"):
@@ -95,10 +103,18 @@ def build_page(sessions: Sessions, renders: Renders) -> gr.Blocks:
         with gr.Row(elem_id="sl-body"):
             with gr.Column(elem_id="sl-left"):
                 with gr.Column(elem_id="sl-controls"):
-                    audio = gr.Audio(
-                        value=str(SAMPLE_SPEECH), sources=["upload", "microphone"], type="filepath", label="Speech",
-                        elem_id="sl-audio", editable=False, buttons=[],
-                    )  # fmt: skip
+                    with gr.Column(elem_id="sl-sound"):
+                        audio = gr.Audio(
+                            value=str(SAMPLE_SPEECH), sources=["upload"], type="filepath", label="Speech",
+                            elem_id="sl-audio", editable=False, buttons=[],
+                        )  # fmt: skip
+                        recorder = gr.Audio(
+                            sources=["microphone"], type="filepath", label="Recording", elem_id="sl-recorder",
+                            editable=False, buttons=[],
+                        )  # fmt: skip
+                        with gr.Row(elem_id="sl-sources"):
+                            replace = gr.UploadButton("Replace", elem_id="sl-replace", size="sm")
+                            gr.Button("Record", elem_id="sl-record", size="sm")
                     for title, names in GROUPS.items():
                         with gr.Column(elem_classes="sl-group"):
                             gr.HTML(f"<h3>{title}</h3>", elem_classes="sl-head")
@@ -159,7 +175,13 @@ def build_page(sessions: Sessions, renders: Renders) -> gr.Blocks:
         taken = restore.change(
             _explained(_restorer(list(controls))), restore, [base, *controls.values()], **quiet
         )  # fmt: skip
+        # The speech that is there stays until another one is known to be a sound.
+        brought = [
+            event(_explained(_heard), source, [audio, recorder], **quiet)
+            for source, event in ((replace, replace.upload), (recorder, recorder.stop_recording))
+        ]
         begun = (
+            *(sound.success(**opening) for sound in brought),
             gr.on([audio.change, model.select, base.select, refresh.click], **opening),
             returned.then(**opening), taken.then(**opening),
         )  # fmt: skip
@@ -296,6 +318,14 @@ def _returner(sessions: Sessions, names: list[str]) -> Callable[..., list[object
     return come_back
 
 
+def _heard(sound: str | None) -> tuple[object, None]:
+    """A sound that was chosen or recorded, as the speech, and an empty recorder. ClipError for what is no sound."""
+    if not sound:
+        return gr.skip(), None
+    load_audio(sound, 1)
+    return sound, None
+
+
 def _opener(sessions: Sessions) -> Callable[..., tuple[Any, ...]]:
     def open_session(
         audio: str | None, model: str | None, base: str | None, before: str | None, frame: float, request: gr.Request
@@ -423,4 +453,5 @@ def _progress_bar(state: RenderState | None, message: str = "") -> str:
         assert report is not None
         seam = "" if report.seam_mean is None else f", seam {report.seam_mean:.2f}"
         text = f"Done in {state.seconds:.0f} s: {report.frames} frames{seam}"
-    return f'<div class="sl-bar"><i style="width:{share}%"></i></div><p>{html.escape(text)}</p>'
+    running = "" if state is None or state.report is not None else " data-running"
+    return f'<div class="sl-bar"{running}><i style="width:{share}%"></i></div><p>{html.escape(text)}</p>'

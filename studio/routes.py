@@ -25,8 +25,10 @@ from clips.errors import ClipError
 from clips.library import ClipLibrary
 from clips.preprocess import up_to_date_landmarks
 from studio.access import person_of
+from studio.advice import AdviceRequest, advise
 from studio.cache import cache_folder, without_cache_paths
 from studio.clip_intake import MAX_BYTES, ClipIntake, IntakeState, assessment, clip_table
+from studio.first_look import first_plate
 from studio.history import Entry, RenderHistory
 from studio.links import link_query, read_link
 from studio.preset_shelf import PresetShelf
@@ -207,6 +209,20 @@ def timeline_routes(sessions: Sessions, scans: SeamScans) -> APIRouter:
     def thumbnail_of(token: str, frame: int) -> Response:
         picture = thumbnail(sessions.get(token), frame)
         return Response(picture, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=3600"})
+
+    @router.get("/plate")
+    def plate(model: str, base: str) -> Response:
+        picture = first_plate(ClipLibrary(sessions.workspace), model, base)
+        return Response(picture, media_type="image/jpeg", headers=NO_STORE)
+
+    @router.get("/loaded")
+    def loaded(model: str) -> dict[str, bool]:
+        return {"loaded": sessions.is_loaded(model)}
+
+    @router.post("/advice")
+    def advice(wanted: AdviceRequest) -> dict[str, object]:
+        scans.touch()
+        return advise(sessions.get(wanted.token), wanted.frame, BlendSettings.parse(wanted.settings)).describe()
 
     @router.post("/scan")
     def scan(wanted: ScanRequest) -> dict[str, object]:

@@ -101,6 +101,10 @@ class Sessions:
             self._sessions.move_to_end(token)
             return self._sessions[token]
 
+    def is_loaded(self, model: str) -> bool:
+        """Whether the model need not be loaded any more."""
+        return model in self._processors
+
     def processor(self, model: str) -> CoreClipsProcessor:
         """The model with its clips, loaded once. ClipError or ModelError when it cannot be used."""
         with self._opening:

@@ -1,4 +1,4 @@
-// The inspection column: seam score in figures and words, seam map, what is to be known of the frame.
+// The inspection column: seam score in figures and words, its heat, what is to be known of the frame.
 
 import { heatColour } from "./picture.js";
 
@@ -30,7 +30,7 @@ export function say(lines, wrong = false) {
   box.classList.toggle("sl-wrong", wrong);
 }
 
-const SCORE_COLOURS = { good: "#9fd49a", fair: "#e6c767", poor: "#ff9a8a", none: "#9a9a9a" };
+const SCORE_COLOURS = { good: "#8fc49a", fair: "#d9a441", poor: "#e0604c", none: "#9a9a9a" };
 const VISIBLE = 0.5; // of a seam score: from here on a blend is noticed at the size of the page,
 const STRONG = 1; // and from here on at once
 const AT_FLOOR = 1.1;
@@ -54,32 +54,42 @@ export const scoreColour = (score, unblended, floor) => SCORE_COLOURS[scoreGrade
 function verdict(header) {
   const { score, floor, unblended_score: paste } = header;
   if (isAtFloor(score, floor)) return "At the clip's own noise: cannot be told from no seam.";
-  const less = isNoBetter(score, paste) ? "no better than the unblended paste" : `${(paste / score).toFixed(1)} times less than the unblended paste`;
-  const worst = Object.entries(header.sectors).reduce((a, b) => (b[1] > a[1] ? b : a));
-  return `${less[0].toUpperCase()}${less.slice(1)}. Strongest at the ${SECTORS[worst[0]].toLowerCase()}.`;
+  const less = isNoBetter(score, paste) ? "No better than the unblended paste" : `${(paste / score).toFixed(1)} times less than the unblended paste`;
+  const [worst] = Object.entries(header.sectors).filter(([, value]) => known(value)).sort((a, b) => b[1] - a[1]);
+  return worst ? `${less}. Strongest at the ${SECTORS[worst[0]].toLowerCase()}.` : `${less}.`;
 }
+
+// Why there is no figure.
+function whyNone(header) {
+  if (!header) return "Nothing is open.";
+  return header.driven ? "Measured when the hand rests." : "Nothing is generated in this frame: there is no seam.";
+}
+
+const ROWS = [["Unblended paste", ({ unblended_score: paste }) => paste], ["Floor: the clip's own noise", ({ floor }) => floor],
+  ...Object.entries(SECTORS).map(([key, name]) => [name, ({ sectors }) => sectors[key]])];
 
 export function tellScore(header, age = "of the settings before") {
   const panel = byId("sl-score");
-  const scored = header?.driven && header.score !== undefined;
+  const scored = Boolean(header?.driven && header.score !== undefined);
   panel.dataset.state = !scored ? "none" : header.old ? "old" : "now";
   byId("sl-score-age").textContent = scored && header.old ? age : "";
   byId("sl-number").textContent = scored ? header.score.toFixed(2) : "–";
   byId("sl-number").style.color = scoreColour(scored ? header.score : null, header?.unblended_score, header?.floor);
-  byId("sl-verdict").textContent = scored ? verdict(header) : !header ? "Nothing is open." : header.driven ? "Measured when the hand rests." : "Nothing is blended in this frame.";
-  const rows = scored ? [["Unblended paste", header.unblended_score], ["Floor: the clip's own noise", header.floor], ...Object.entries(header.sectors).map(([name, value]) => [SECTORS[name], value])] : [];
+  byId("sl-verdict").textContent = scored ? verdict(header) : whyNone(header);
+  const rows = ROWS.map(([name, valueOf]) => [name, scored ? valueOf(header) : null]);
   const top = Math.max(...rows.map(([, value]) => value || 0), 1e-6);
   byId("sl-figures").replaceChildren(...rows.map(([name, value]) => {
     const row = document.createElement("tr");
     row.innerHTML = "<th></th><td class='sl-meter'><i></i></td><td></td>";
     row.children[0].textContent = name;
     row.children[1].firstChild.style.width = `${(100 * (value || 0)) / top}%`;
-    row.children[2].textContent = value === undefined ? "measuring" : value.toFixed(2);
+    row.children[2].textContent = value === undefined ? "measuring" : known(value) ? value.toFixed(2) : "–";
+    if (scored && value === null) row.dataset.help = `${name}: not measured, since no part of the blend lies there or it is out of the picture.`;
     return row;
   }));
 }
 
-// The seam map around the face, small.
+// The heat of the seam around the face, small.
 export function drawHeat(picture) {
   const canvas = byId("sl-heat");
   const context = canvas.getContext("2d");

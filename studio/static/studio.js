@@ -1,15 +1,19 @@
 // The page: what the controls say goes to the viewer, blended here at once where that can be, by the studio otherwise.
 
+import { reasonOf, tellAbility, wireAbility } from "./ability.js";
+import { adviser } from "./advice.js";
 import { blenderOf, layersOf, GpuBlender, PlainBlender } from "./blend.js";
 import { Channel, picturesOf } from "./channel.js";
 import { clipsView } from "./clips.js";
-import { plainToasts, sheet, wireHelp } from "./help.js";
+import { plainToasts, sheet, tellHint, wireHelp } from "./help.js";
 import { renderHistory } from "./history.js";
 import { drawHeat, legendColours, say, sentences, tellScore } from "./inspect.js";
 import { Loop } from "./loop.js";
+import { openingStage } from "./opening.js";
 import { Picture } from "./picture.js";
 import { player } from "./player.js";
 import { presetSheet } from "./presets.js";
+import { closeRecorder, wireSound } from "./sound.js";
 import { timelineDock } from "./timeline.js";
 import { Viewer } from "./viewer.js";
 
@@ -41,7 +45,9 @@ let plateKey = "";
 let shownSeq = 0;
 let settling = 0;
 let presetValues = null;
-let compare, dock, renders, clips, presets; // made when their places are there
+let compare, dock, renders, clips, presets, stage, advice; // made when their places are there
+let handAt = Infinity; // when a hand first moved something
+let rendering = false;
 let heatDrawn = -1;
 
 const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
@@ -89,6 +95,8 @@ function showTold() {
   markPreset(settings);
   wanted = { token: session.token, frame, settings, asked: performance.now() };
   if (viewer.isPage && before) viewer.show("result");
+  advice.forget();
+  able();
   dock.at(frame);
   dock.changed(settings);
   if (state.looping) {
@@ -152,7 +160,10 @@ async function answered({ header, blobs }, request) {
   viewer.draw();
   tell();
   if (!current) return;
-  if (request.score) remember();
+  if (request.score) {
+    remember();
+    if (header.driven) advice.look(request, header);
+  }
   if (!request.score) settleSoon();
   else if (floorIsComing(header)) settleSoon(FLOOR_MS);
 }
@@ -211,7 +222,11 @@ viewer.afterDraw = () => {
   state.pending = !state.exact;
   state.latency = performance.now() - request.asked;
   state.seq += 1;
-  if (!request.score) byId("sl-latency").textContent = `${Math.round(state.latency)} ms`;
+  if (stage.waits) {
+    stage.end();
+    able();
+  }
+  if (!request.score && request.asked >= handAt) byId("sl-latency").textContent = `${Math.round(state.latency)} ms`;
   mark(state.exact ? "exact" : tier === "browser" ? "draft" : "drawing");
   if (heatDrawn !== picture.heatVersion) {
     heatDrawn = picture.heatVersion;
@@ -238,8 +253,10 @@ function tell() {
   const { header } = state;
   tellScore(header);
   say(sentences(header, session));
-  byId("sl-frame-name").textContent = `f ${String(header.frame).padStart(4, "0")}   ${header.size.join("×")}`;
+  nameFrame(header);
 }
+
+const nameFrame = ({ frame, size }) => { byId("sl-frame-name").textContent = `frame ${frame}, ${size.join("×")}`; };
 
 // An answer did not come: the picture that stays is dimmed and the words say why.
 function wrong(message) {
@@ -262,17 +279,17 @@ const title = () => `${session.model}, ${session.base}: ${session.frames} frames
 function open(text) {
   if (state.looping) stopRolling();
   session = { text, ...JSON.parse(text) };
+  closeRecorder();
   plateKey = "";
   blender = wanted = told = draft = null;
   clearTimeout(settling);
   channel.forget();
   right();
   dock.open(session.token ? session : null);
-  const blank = byId("sl-blank");
-  byId("sl-view").toggleAttribute("data-empty", Boolean(session.empty));
+  advice.forget();
   if (session.empty) {
     state.shown = state.header = null;
-    blank.textContent = session.empty;
+    stage.empty(session.empty);
     say([session.empty]);
     tellScore(null);
     picture.clear();
@@ -281,6 +298,8 @@ function open(text) {
     byId("sl-frame-name").textContent = "";
     mark("none");
   } else if (viewer.view === "renders") viewer.show("wipe");
+  if (session.token) stage.drawing(session.model);
+  able();
   titled();
 }
 
@@ -289,10 +308,29 @@ function titled() {
   byId("sl-what").title = session?.token ? `The network runs in ${session.network}` : "";
 }
 
+const NO_SPEECH = "There is no speech yet: upload or record it, at the top left.";
+const NO_PICTURE = "There is no picture yet.";
+
+// What can act now; the rest says why not.
+function able() {
+  const open = session?.token ? "" : NO_SPEECH;
+  const seen = picture.header ? "" : NO_PICTURE;
+  const videos = viewer.view === "renders";
+  const ends = (at, why) => (videos ? "" : open || (wanted?.frame === at ? why : ""));
+  tellAbility({
+    "sl-keep": open, "sl-render": open, "sl-link": open,
+    "sl-cancel": rendering ? "" : "Nothing is being rendered.",
+    "sl-roll": videos ? "" : open,
+    "sl-prev": ends(0, "This is the first frame."), "sl-next": ends((session?.frames || 0) - 1, "This is the last frame."),
+    "sl-fit": seen, "sl-face": seen, "sl-actual": seen, "sl-steady": seen, "sl-outline": seen,
+    "sl-tab-compare": state.video || renders.state.entries.length ? "" : "No render is finished yet. Render test video makes one.",
+  });
+}
+
 function rolled({ header, images }) {
   picture.take(header, images);
   viewer.draw();
-  byId("sl-frame-name").textContent = `f ${String(header.frame).padStart(4, "0")}   ${header.size.join("×")}`;
+  nameFrame(header);
 }
 
 function rolling(done, total) {
@@ -357,7 +395,7 @@ const restore = (settings) => hand("sl-restore", JSON.stringify({ settings, agai
 
 function showPair(a, b, frames) {
   state.video = { a: a.url, b: b.url };
-  byId("sl-tab-compare").disabled = false;
+  able();
   if (state.looping) stopRolling();
   viewer.show("renders");
   const { entry } = a;
@@ -416,6 +454,15 @@ const KEYS = {
   ...Object.fromEntries(VIEWS.map((view, i) => [String(i + 1), () => viewer.show(view)])),
 };
 
+// The button that a key presses: where it cannot act, the key says the same.
+const BUTTONS = { ",": "sl-prev", ".": "sl-next", f: "sl-fit", g: "sl-face", 0: "sl-actual", s: "sl-steady", o: "sl-outline", k: "sl-roll", 8: "sl-tab-compare" };
+
+function whyNot(key) {
+  if (key === "n" && !dock.state.worst.length) return session?.token ? "No frame of these settings is measured yet; the scores come while nothing else is to do." : NO_SPEECH;
+  if (key === "w" && viewer.view !== "renders") return "w works in Renders: side by side, or one over the other.";
+  return reasonOf(BUTTONS[key]);
+}
+
 function onKey(event) {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
   if (event.target.matches("textarea, select, [contenteditable], input:not([type=range]):not([type=checkbox]):not([type=radio])")) return;
@@ -423,7 +470,9 @@ function onKey(event) {
   const act = KEYS[event.key];
   if (!act) return;
   event.preventDefault();
-  act();
+  const reason = whyNot(event.key);
+  if (reason) tellHint(reason, true);
+  else act();
 }
 
 // The button answers once Gradio has put in what lies under it.
@@ -435,10 +484,13 @@ function openMore(tries) {
 
 function wire() {
   viewer.wire();
+  stage = openingStage();
+  beginStage();
+  advice = adviser((name, value) => restore({ ...wanted.settings, [name]: value }));
   compare = player(byId("sl-compare"));
   dock = timelineDock(byId("sl-timeline"), { goto: goTo });
   renders = renderHistory(byId("sl-history"), { compare: showPair, restore, say: wrong });
-  renders.refresh().then(() => { byId("sl-tab-compare").disabled = !renders.state.entries.length; });
+  renders.refresh().then(able);
   clips = clipsView(byId("sl-clips"), {
     changed: () => byId("sl-refresh").click(),
     choose(name) {
@@ -454,11 +506,16 @@ function wire() {
     }),
     listed: (name) => hand("sl-listed", JSON.stringify({ name, again: performance.now() })),
   });
-  byId("sl-keep").addEventListener("click", () => wanted && presets.open());
+  byId("sl-keep").addEventListener("click", presets.open);
   byId("sl-link").addEventListener("click", copyLink);
   wireHelp();
+  wireAbility((reason) => tellHint(reason, true));
   plainToasts();
+  wireRendering();
+  wireSound();
+  able();
   viewer.viewChanged = (view) => {
+    able();
     if (view !== "renders") compare.pause();
     if (view === "renders" && !state.video && renders.state.entries.length) renders.choose(renders.state.entries[0].id, "");
     if (view === "clips" && session) clips.open(session.model || clips.state.model);
@@ -479,10 +536,22 @@ function wire() {
   document.querySelector("#sl-legend i").style.background = legendColours();
   // Where there is room for them, the rarer settings lie open.
   if (window.innerHeight >= ROOMY_PX) openMore(20);
+  for (const hand of ["pointerdown", "keydown", "input"]) window.addEventListener(hand, () => { handAt = Math.min(handAt, performance.now()); }, true);
   document.addEventListener("input", onHand, true);
   document.addEventListener("keydown", onKey);
   document.addEventListener("keyup", (event) => { if (event.key === "x") viewer.set({ held: false }); });
   window.addEventListener("blur", () => viewer.set({ held: false }));
+}
+
+const beginStage = () => stage.begin(document.querySelector("#sl-model input").value, document.querySelector("#sl-base input").value);
+
+// The progress line says whether a render runs.
+function wireRendering() {
+  const line = byId("sl-progress");
+  new MutationObserver(() => {
+    rendering = Boolean(line.querySelector("[data-running]"));
+    able();
+  }).observe(line, { childList: true, subtree: true, attributes: true, attributeFilter: ["data-running"] });
 }
 
 // For tests: what is drawn, and how an error looks.
@@ -494,24 +563,27 @@ const CALLS = {
   opening() {
     byId("sl-what").textContent = "Listening to the speech";
     state.opening = true;
+    if (stage.waits) beginStage();
   },
   // The server answered, with a session or a message.
   opened() {
     state.opening = false;
     titled();
+    setTimeout(() => { // its session comes beside this call, before or after it
+      if (!session?.token && !state.opening) stage.empty(session?.empty || "Nothing is open: upload speech or record it, at the top left.");
+    }, SETTLE_MS);
   },
   // From the click until the first frame; another person's render may have to end before.
   starting(values) {
     const line = document.querySelector("#sl-progress p");
+    document.querySelector("#sl-progress .sl-bar")?.toggleAttribute("data-running", true);
     if (line) line.textContent = "Starting; one render runs at a time";
     const [first, stop] = session?.token ? loop.range(Math.round(Number(values[3])), session.frames, session.fps) : [0, 0];
     return [...values.slice(0, 4), values[2] === "loop" ? `${first}-${stop}` : "", ...values.slice(5)];
   },
   // A render is finished.
   compare(text) {
-    if (!text) return;
-    byId("sl-tab-compare").disabled = false;
-    renders.refresh(true);
+    if (text) renders.refresh(true);
   },
   preset(text) {
     presetValues = JSON.parse(text);

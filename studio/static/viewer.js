@@ -1,7 +1,8 @@
 // The stage: draws the chosen view of the picture, with zoom and pan that stay through every update.
 
 const byId = (id) => document.getElementById(id);
-const NAMES = { result: "Result", original: "Original", unblended: "Unblended", matte: "Matte", overlay: "Overlay", heat: "Seam map" };
+const NAMES = { result: "Result", original: "Original", unblended: "Unblended", matte: "Matte", overlay: "Overlay", heat: "Heat" };
+const PLAIN = "nothing is generated in this frame";
 const GAINS = [1, 2, 4, 8, 16];
 const SURROUNDS = ["dark", "mid", "grey"];
 const PAGES = ["renders", "clips"];
@@ -106,7 +107,7 @@ export class Viewer {
   }
 
   show(view) {
-    if (view === "renders" && byId("sl-tab-compare").disabled) return;
+    if (byId("sl-tabs").querySelector(`[data-view="${view}"]`).dataset.reason) return;
     this.view = view;
     byId("sl-view").dataset.view = view;
     for (const tab of document.querySelectorAll("#sl-tabs button")) tab.setAttribute("aria-selected", String(tab.dataset.view === view));
@@ -219,7 +220,9 @@ export class Viewer {
     const geometry = this.geometry();
     const canvas = byId("sl-canvas");
     const context = sized(canvas, geometry.width, geometry.height);
-    const shown = this.held ? "original" : this.view;
+    const plain = !this.picture.header.driven;
+    const shown = this.held ? "original" : this.view === "wipe" && plain ? "result" : this.view;
+    byId("sl-view").toggleAttribute("data-plain", plain);
     if (shown === "wipe") {
       const split = Math.round(this.wipe * geometry.width);
       this.paint(context, this.against, geometry, 0, split);
@@ -269,11 +272,17 @@ export class Viewer {
     context.restore();
   }
 
+  // What a view shows of a frame that is the plate, in words; "" where a mouth is generated.
+  plain(view) {
+    if (this.picture.header.driven) return "";
+    return ["matte", "difference", "heat"].includes(view) ? `${view[0].toUpperCase()}${view.slice(1)}: ${PLAIN}` : `Plate: ${PLAIN}`;
+  }
+
   caption(shown, { scale }) {
     byId("sl-legend-top").textContent = this.picture.heat ? `${this.picture.heat.white} and more` : "not measured in this frame";
     const ratio = window.devicePixelRatio || 1;
     const named = shown === "difference" ? `Result less ${this.against}, ×${this.gain}` : NAMES[shown];
-    byId("sl-tag").textContent = shown === "wipe" ? NAMES[this.against] : this.held ? "Original (x held)" : named;
+    byId("sl-tag").textContent = this.held ? "Original (x held)" : this.plain(shown) || (shown === "wipe" ? NAMES[this.against] : named);
     byId("sl-tag-right").textContent = shown === "wipe" ? "Result" : "";
     byId("sl-scale").textContent = `${Math.round((100 * scale) / ratio)} %`;
   }
@@ -288,7 +297,7 @@ export class Viewer {
     const scale = this.times * ratio;
     const context = sized(canvas, width, height);
     this.paint(context, view, { width, height, scale, cx: chin[0], cy: chin[1] + 0.06 * box[2] }, 0, width);
-    byId("sl-close-name").textContent = `${NAMES[view] || `Difference ×${this.gain}`}, held on the chin`;
+    byId("sl-close-name").textContent = `${this.picture.header.driven ? NAMES[view] || `Difference ×${this.gain}` : this.plain(view).split(":")[0]}, held on the chin`;
   }
 }
 
