@@ -56,15 +56,13 @@ def page_style() -> str:
     return (HERE / "static" / "studio.css").read_text(encoding="utf-8")
 
 
-LINKED = """window.seamlineLinked = (() => {
-  let frame = new URLSearchParams(location.search).get("frame");
-  const forget = () => { frame = null; };
-  for (const hand of ["pointerdown", "keydown"]) window.addEventListener(hand, forget, true);
-  const known = () => /^[0-9]{1,6}$/.test(frame ?? "");
-  return (values) => known() ? [...values.slice(0, 3), '{"linked": true}', Number(frame)] : values;
-})();"""
-"""Until a hand moves, whatever opens on the page opens at the frame of its address: a link or a reload opens more than
-once, since its sound and its base come one after the other."""
+OPENING = "(...values) => { window.seamline.opening(); return values; }"
+FIRST_OPENING = """(...values) => {
+  window.seamline.opening();
+  const frame = new URLSearchParams(location.search).get("frame");
+  return /^[0-9]{1,6}$/.test(frame ?? "") ? [...values.slice(0, 3), '{"linked": true}', Number(frame)] : values;
+}"""
+"""A link or a reload opens at the frame of its address."""
 
 CALLS = ("show", "compare", "opening", "opened", "starting", "preset")
 """What Gradio's events call on the page; before its own scripts are there, the calls wait."""
@@ -77,7 +75,7 @@ def page_head(*, live: bool) -> str:
         f"for (const name of {json.dumps(CALLS)})"
         " window.seamline[name] = (...args) => { window.seamline.early.push([name, args]); };"
     )
-    return f'<script>{LINKED}{door}</script><script type="module" src="/studio/static/studio.js"></script>'
+    return f'<script>{door}</script><script type="module" src="/studio/static/studio.js"></script>'
 
 
 def first_choice(sessions: Sessions) -> tuple[str | None, str]:
@@ -161,7 +159,7 @@ def build_page(sessions: Sessions, renders: Renders) -> gr.Blocks:
             "fn": _explained(_opener(sessions)),
             "inputs": [audio, model, base, session, frame],
             "outputs": [session, frame, base, controls["use_parsing"]],
-            "js": "(...values) => { window.seamline.opening(); return window.seamlineLinked(values); }",
+            "js": OPENING,
             "show_progress": "hidden",
             "trigger_mode": "always_last",
             "api_visibility": "private",
@@ -175,15 +173,16 @@ def build_page(sessions: Sessions, renders: Renders) -> gr.Blocks:
         taken = restore.change(
             _explained(_restorer(list(controls))), restore, [base, *controls.values()], **quiet
         )  # fmt: skip
-        # The speech that is there stays until another one is known to be a sound.
+# The speech that is there stays until another one is known to be a sound.
         brought = [
             event(_explained(_heard), source, [audio, recorder], **quiet)
             for source, event in ((replace, replace.upload), (recorder, recorder.stop_recording))
         ]
+        # Not `change`: what a reload puts there would open beside its base, and the slower of the two would win.
         begun = (
+            gr.on([audio.upload, audio.clear, model.select, base.select, refresh.click], **opening),
             *(sound.success(**opening) for sound in brought),
-            gr.on([audio.change, model.select, base.select, refresh.click], **opening),
-            returned.then(**opening), taken.then(**opening),
+            returned.then(**{**opening, "js": FIRST_OPENING}), taken.then(**opening),
         )  # fmt: skip
         for answered in [after for opened in begun for after in (opened.success, opened.failure)]:
             answered(fn=None, js="() => window.seamline.opened()", queue=False, api_visibility="private")
@@ -337,8 +336,10 @@ def _opener(sessions: Sessions) -> Callable[..., tuple[Any, ...]]:
                 "there is no model with core clips; put one into the workspace's checkpoint/ and core_clips/"
             )
         bases = sessions.bases(model)
-        base = base if base in bases else AUTOMATIC
-        offered = gr.Dropdown(choices=bases, value=base)
+        offered = gr.Dropdown(choices=bases)  # a choice made meanwhile stays
+        if base not in bases:
+            base = AUTOMATIC
+            offered = gr.Dropdown(choices=bases, value=base)
         if not audio:
             empty = json.dumps({"empty": "Upload speech or record it, at the top left: the mouth follows it."})
             return empty, gr.Slider(), offered, gr.skip()
