@@ -12,7 +12,6 @@ from typing import Any, ParamSpec, TypeVar
 import gradio as gr
 
 from blending import BlendSettings
-from clips.audio import load_audio
 from clips.core_clips_processor import AUTOMATIC
 from clips.errors import ClipError
 from clips.library import SAMPLE_SPEECH, file_sha256
@@ -131,7 +130,9 @@ def build_page(sessions: Sessions, renders: Renders) -> gr.Blocks:
                         quality = gr.Dropdown(
                             list(QUALITIES), value=STANDARD, label="Quality", elem_id="sl-quality", filterable=False
                         )
-                        part = gr.Radio(["whole", "loop"], value="whole", label="Range", elem_id="sl-range")
+                        part = gr.Radio(
+                            [("Whole", "whole"), ("Loop", "loop")], value="whole", label="Range", elem_id="sl-range"
+                        )
                     with gr.Row(elem_classes="sl-pair"):
                         render = gr.Button("Render test video", variant="primary", elem_id="sl-render")
                         cancel = gr.Button("Cancel", elem_id="sl-cancel")
@@ -173,9 +174,9 @@ def build_page(sessions: Sessions, renders: Renders) -> gr.Blocks:
         taken = restore.change(
             _explained(_restorer(list(controls))), restore, [base, *controls.values()], **quiet
         )  # fmt: skip
-# The speech that is there stays until another one is known to be a sound.
+        # The speech that is there stays until another one could be laid over the clips.
         brought = [
-            event(_explained(_heard), source, [audio, recorder], **quiet)
+            event(_explained(_hearer(sessions)), [source, model, base], [audio, recorder], js=OPENING, **quiet)
             for source, event in ((replace, replace.upload), (recorder, recorder.stop_recording))
         ]
         # Not `change`: what a reload puts there would open beside its base, and the slower of the two would win.
@@ -184,7 +185,8 @@ def build_page(sessions: Sessions, renders: Renders) -> gr.Blocks:
             *(sound.success(**opening) for sound in brought),
             returned.then(**{**opening, "js": FIRST_OPENING}), taken.then(**opening),
         )  # fmt: skip
-        for answered in [after for opened in begun for after in (opened.success, opened.failure)]:
+        ends = [after for opened in begun for after in (opened.success, opened.failure)]
+        for answered in [*ends, *(sound.failure for sound in brought)]:
             answered(fn=None, js="() => window.seamline.opened()", queue=False, api_visibility="private")
         gr.on(
             [page.load, listed.change, model.select, base.select],
@@ -317,12 +319,16 @@ def _returner(sessions: Sessions, names: list[str]) -> Callable[..., list[object
     return come_back
 
 
-def _heard(sound: str | None) -> tuple[object, None]:
-    """A sound that was chosen or recorded, as the speech, and an empty recorder. ClipError for what is no sound."""
-    if not sound:
-        return gr.skip(), None
-    load_audio(sound, 1)
-    return sound, None
+def _hearer(sessions: Sessions) -> Callable[[str | None, str | None, str], tuple[object, None]]:
+    def hear(sound: str | None, model: str | None, base: str) -> tuple[object, None]:
+        """A sound that was chosen or recorded, as the speech, and an empty recorder. ClipError for what is no sound."""
+        if not sound:
+            raise ClipError("expected a sound; nothing was recorded: allow the microphone, or upload a file")
+        if model is not None:  # what is laid over the clips here is there when the session opens
+            sessions.make(model, Path(sound), base if base in sessions.bases(model) else AUTOMATIC)
+        return sound, None
+
+    return hear
 
 
 def _opener(sessions: Sessions) -> Callable[..., tuple[Any, ...]]:

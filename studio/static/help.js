@@ -14,7 +14,7 @@ const OTHERS = {
   "sl-quality": "How the test video is encoded. lossless is for other programs: browsers do not play it.",
   "sl-range": "What is rendered: all of the sound, or the frames of the loop around the present one (its length stands beside Loop).",
   "sl-reset": "Puts every setting back to what the preset says.",
-  "sl-render": "Writes the blended and the unblended video of the whole sound and shows them side by side.",
+  "sl-render": "Writes the blended and the unblended video of the range, and shows them side by side.",
   "sl-cancel": "Stops the render; nothing is left of it.",
   "sl-more": "Rarer settings: what adapts by itself, registration, and where the matte reaches further or less far.",
   "sl-wipe": "The line between before and after: drag it, or move it with the arrows, Home and End.",

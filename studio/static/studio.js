@@ -21,6 +21,7 @@ const SETTLE_MS = 120;
 const FLOOR_MS = 1500;
 const FLOOR_TRIES = 8;
 const ROOMY_PX = 940;
+const MORE_MS = 2000;
 const byId = (id) => document.getElementById(id);
 const door = window.seamline;
 
@@ -475,6 +476,16 @@ function onKey(event) {
   else act();
 }
 
+// What a hand opens below the edge of the column is scrolled to, while Gradio puts it in.
+function showMore() {
+  const more = byId("sl-more");
+  let until = 0;
+  more.addEventListener("click", (event) => {
+    if (event.isTrusted && event.target.closest("#sl-more > button")) until = performance.now() + MORE_MS;
+  });
+  new ResizeObserver(() => { if (performance.now() < until) more.scrollIntoView({ block: "end" }); }).observe(more);
+}
+
 // The button answers once Gradio has put in what lies under it.
 function openMore(tries) {
   if (byId("sl-adapt")?.offsetParent || !tries) return;
@@ -513,6 +524,7 @@ function wire() {
   plainToasts();
   wireRendering();
   wireSound();
+  showMore();
   able();
   viewer.viewChanged = (view) => {
     able();

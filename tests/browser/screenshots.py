@@ -67,7 +67,7 @@ def main() -> None:
                 page.evaluate("window.seamline.fail('expected a frame; none came: choose another base')")
                 shot("error")
                 page.click("#sl-audio .icon-button-wrapper button[aria-label='Clear']")
-                page.wait_for_selector("#sl-view[data-empty]")
+                page.wait_for_selector("#sl-view[data-stage=empty]")
                 shot("empty")
                 page.context.close()
             chromium.close()
