@@ -14,6 +14,7 @@ export function adviceInWords({ score, name, label, value, better }) {
 // use(name, value) takes the advice.
 export function adviser(use) {
   let timer = 0;
+  let looked = ""; // what the advice is of
   let stop = new AbortController();
 
   function tell(words, taken) {
@@ -24,26 +25,32 @@ export function adviser(use) {
   }
 
   function forget() {
+    looked = "";
     clearTimeout(timer);
     stop.abort();
     tell("", null);
   }
 
-  // request: { token, frame, settings } of the picture whose header is given.
-  function look(request, { score, unblended_score: unblended, floor }) {
+  // Of the picture whose header is given; asked again of the same one, as when its floor comes, it stays.
+  function look({ token, frame, settings }, { score, unblended_score: unblended, floor }) {
+    if (["none", "good"].includes(scoreGrade(score, unblended, floor))) {
+      forget();
+      return;
+    }
+    const body = JSON.stringify({ token, frame, settings });
+    if (body === looked) return;
     forget();
-    if (["none", "good"].includes(scoreGrade(score, unblended, floor))) return;
+    looked = body;
     stop = new AbortController();
-    timer = setTimeout(ask, REST_MS, request, stop.signal);
+    timer = setTimeout(ask, REST_MS, body, stop.signal);
   }
 
-  async function ask({ token, frame, settings }, signal) {
+  async function ask(body, signal) {
     try {
-      const answer = await fetch("/studio/advice", {
-        method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ token, frame, settings }), signal,
-      });
+      const answer = await fetch("/studio/advice", { method: "POST", headers: { "Content-Type": "application/json" }, body, signal });
       if (!answer.ok) throw new Error((await answer.json()).error);
       const told = await answer.json();
+      if (signal.aborted) return;
       tell(adviceInWords(told), told.name && (() => use(told.name, told.value)));
     } catch (error) {
       if (!signal.aborted) tell(`What would do better could not be measured: ${error.message}`, null);

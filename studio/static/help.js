@@ -27,7 +27,7 @@ function helpOf(element) {
   if (held) return held;
   const own = element.closest("[data-help]");
   if (own) return own.dataset.help;
-  const info = element.closest("#sl-left .block")?.querySelector(".info-text");
+  const info = element.closest("#sl-left .block:not(#sl-more)")?.querySelector(".info-text");
   if (info) return info.textContent.trim();
   const known = element.closest(Object.keys(OTHERS).map((id) => `#${id}`).join(","));
   return known ? OTHERS[known.id] : "";

@@ -7,7 +7,7 @@ const SECTORS = { left_cheek: "Left cheek", chin: "Chin", neck: "Neck", right_ch
 
 // Sentences of the frame: clip, feather, texture, limits, notes of the session.
 export function sentences(header, session) {
-  const said = [`${header.clip}, frame ${header.clip_frame}`];
+  const said = [`${header.clip}, clip frame ${header.clip_frame}`];
   if (header.driven && header.feather_px >= 1) said.push(featherInWords(header));
   if (header.driven && header.feather_px > 0 && header.texture_share !== null) said.push(textureInWords(header));
   return [...said, ...header.limits, ...session.notes].map((part) => `${part[0].toUpperCase()}${part.slice(1)}.`);

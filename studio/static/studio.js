@@ -459,7 +459,10 @@ const KEYS = {
 const BUTTONS = { ",": "sl-prev", ".": "sl-next", f: "sl-fit", g: "sl-face", 0: "sl-actual", s: "sl-steady", o: "sl-outline", k: "sl-roll", 8: "sl-tab-compare" };
 
 function whyNot(key) {
-  if (key === "n" && !dock.state.worst.length) return session?.token ? "No frame of these settings is measured yet; the scores come while nothing else is to do." : NO_SPEECH;
+  if (key === "n" && !dock.state.worst.length) {
+    if (!session?.token) return NO_SPEECH;
+    return dock.state.done ? "No frame of this sound is blended." : "No frame is measured with these settings yet; that is done while nothing else is to do.";
+  }
   if (key === "w" && viewer.view !== "renders") return "w works in Renders: side by side, or one over the other.";
   return reasonOf(BUTTONS[key]);
 }
@@ -517,7 +520,7 @@ function wire() {
     }),
     listed: (name) => hand("sl-listed", JSON.stringify({ name, again: performance.now() })),
   });
-  byId("sl-keep").addEventListener("click", presets.open);
+  byId("sl-keep").addEventListener("click", () => wanted && presets.open());
   byId("sl-link").addEventListener("click", copyLink);
   wireHelp();
   wireAbility((reason) => tellHint(reason, true));
