@@ -24,6 +24,7 @@ from studio.layout import build_page, page_head, page_style, page_theme
 from studio.live import Live, is_foreign, live_is_possible
 from studio.preset_shelf import PresetShelf
 from studio.preview import PreviewRequest, preview
+from studio.recipes import recipe_routes
 from studio.renders import Renders
 from studio.routes import clip_routes, history_routes, link_routes, model_routes, preset_routes, timeline_routes
 from studio.sessions import Sessions
@@ -95,6 +96,7 @@ def build_app(
     app.include_router(link_routes())
     app.include_router(clip_routes(sessions, ClipIntake(workspace)))
     app.include_router(model_routes(sessions))
+    app.include_router(recipe_routes(sessions))
     app.mount("/studio/static", FreshFiles(directory=STATIC), name="studio-static")
     threading.Thread(target=warm_up, name="warm-up", daemon=True).start()
     keep_clean(workspace)
