@@ -31,6 +31,7 @@ HERE = Path(__file__).parent
 FIRST_MODEL = "LS1"
 CANCELLED = "Cancelled; nothing was written."
 FIRST_BASE = "05,20s talk evening"
+RANGES = ("whole", "loop")
 Parameters = ParamSpec("Parameters")
 Returned = TypeVar("Returned")
 
@@ -93,7 +94,7 @@ def build_page(sessions: Sessions, renders: Renders) -> gr.Blocks:
     controls: dict[str, SettingControl] = {}
     with gr.Blocks(title="Seamline", analytics_enabled=False, fill_width=True, fill_height=True) as page:
         with gr.Row(elem_id="sl-topbar"):
-            gr.HTML("<b>Seamline</b>", elem_id="sl-brand")
+            gr.HTML('<b>Seamline</b><div id="sl-undo" class="sl-undo"></div>', elem_id="sl-brand")
             model = gr.Dropdown(models, value=model_name, label="Model", elem_id="sl-model", filterable=False)
             base = gr.Dropdown(bases, value=first_base, label="Base", elem_id="sl-base", filterable=False)
             gr.HTML(_part("topbar"), elem_id="sl-status")
@@ -130,9 +131,8 @@ def build_page(sessions: Sessions, renders: Renders) -> gr.Blocks:
                         quality = gr.Dropdown(
                             list(QUALITIES), value=STANDARD, label="Quality", elem_id="sl-quality", filterable=False
                         )
-                        part = gr.Radio(
-                            [("Whole", "whole"), ("Loop", "loop")], value="whole", label="Range", elem_id="sl-range"
-                        )
+                        ranges = [(one.capitalize(), one) for one in RANGES]
+                        part = gr.Radio(ranges, value=RANGES[0], label="Range", elem_id="sl-range")
                     with gr.Row(elem_classes="sl-pair"):
                         render = gr.Button("Render test video", variant="primary", elem_id="sl-render")
                         cancel = gr.Button("Cancel", elem_id="sl-cancel")
@@ -152,6 +152,7 @@ def build_page(sessions: Sessions, renders: Renders) -> gr.Blocks:
         videos = gr.Textbox(visible="hidden", elem_id="sl-videos")
         span = gr.Textbox(visible="hidden")
         restore = gr.Textbox(visible="hidden", elem_id="sl-restore")
+        put = gr.Textbox(visible="hidden", elem_id="sl-put")
         listed = gr.Textbox(visible="hidden", elem_id="sl-listed")
         refresh = gr.Button(visible="hidden", elem_id="sl-refresh")
         chosen = gr.Textbox(_as_text(BlendSettings()), visible="hidden", elem_id="sl-chosen")
@@ -172,7 +173,12 @@ def build_page(sessions: Sessions, renders: Renders) -> gr.Blocks:
             js="() => [location.search, sessionStorage.getItem('seamline-session') || '']", **quiet,
         )  # fmt: skip
         taken = restore.change(
-            _explained(_restorer(list(controls))), restore, [base, *controls.values()], **quiet
+            _explained(_restorer(sessions, list(controls))), restore,
+            [model, base, quality, part, frame, *controls.values()], **quiet,
+        )  # fmt: skip
+        put.change(
+            fn=None, inputs=put, outputs=list(controls.values()), queue=False, api_visibility="private",
+            js=f"(text) => {json.dumps(list(controls))}.map((name) => JSON.parse(text)[name])",
         )  # fmt: skip
         # The speech that is there stays until another one could be laid over the clips.
         brought = [
@@ -280,14 +286,25 @@ def _told(text: str) -> dict[str, Any]:
     return told if isinstance(told, dict) else {}
 
 
-def _restorer(names: list[str]) -> Callable[[str], list[object]]:
+def _restorer(sessions: Sessions, names: list[str]) -> Callable[[str], list[object]]:
     def restore(text: str) -> list[object]:
-        """The base, and the settings of a finished render, as the page asks for them."""
+        """Model, base, quality, range, frame and settings as the page asks for them; what it leaves out stays."""
         told = _told(text)
-        base = gr.Dropdown(value=told["base"]) if isinstance(told.get("base"), str) else gr.skip()
-        if "settings" not in told:
-            return [base, *(gr.skip() for _ in names)]
-        return [base, *_values(BlendSettings.parse(told["settings"]), names)]
+        model, base, quality, part, frame = (told.get(key) for key in ("model", "base", "quality", "range", "frame"))
+        if model is not None and model not in sessions.models():
+            raise ClipError(f"the model {str(model)[:80]!r} does not exist here; choose another one")
+        if quality is not None:
+            quality_named(str(quality))
+        settings = BlendSettings.parse(told["settings"]) if "settings" in told else None
+        bases = {"choices": sessions.bases(model)} if isinstance(model, str) else {}
+        return [
+            gr.skip() if model is None else model,
+            gr.Dropdown(value=base, **bases) if isinstance(base, str) else gr.skip(),
+            gr.skip() if quality is None else quality,
+            part if part in RANGES else gr.skip(),
+            frame if type(frame) is int and frame >= 0 else gr.skip(),
+            *([gr.skip()] * len(names) if settings is None else _values(settings, names)),
+        ]
 
     return restore
 

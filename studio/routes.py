@@ -173,9 +173,9 @@ def clip_routes(sessions: Sessions, intake: ClipIntake) -> APIRouter:
         name = await run_in_threadpool(intake.check, model, name)
         draft = cache_folder(sessions.workspace, "gradio") / secrets.token_hex(16) / "upload.mp4"
         try:
-            await _receive(request, draft)
+            await receive_upload(request, draft, MAX_BYTES, f"a clip may have {MAX_BYTES >> 20} MB: cut it shorter")
         except BaseException:
-            _remove(draft)
+            remove_upload(draft)
             raise
         return StreamingResponse(_lines(sessions, intake, draft, model, name), media_type="application/x-ndjson")
 
@@ -231,23 +231,24 @@ def timeline_routes(sessions: Sessions, scans: SeamScans) -> APIRouter:
     return router
 
 
-async def _receive(request: Request, path: Path) -> None:
-    """Write a request's body to a file; ClipError over the limit, before more of it is read."""
-    too_much = f"a clip may have {MAX_BYTES >> 20} MB: cut it shorter"
+async def receive_upload(request: Request, path: Path, most: int, too_much: str) -> None:
+    """Write a request's body to a file in a folder of its own; ClipError, saying `too_much`, over `most` bytes, before
+    more of it is read."""
     length = request.headers.get("content-length", "0")
-    if not length.isdigit() or int(length) > MAX_BYTES:
+    if not length.isdigit() or int(length) > most:
         raise ClipError(too_much)
     path.parent.mkdir(parents=True)
     size = 0
     with path.open("wb") as file:
         async for chunk in request.stream():
             size += len(chunk)
-            if size > MAX_BYTES:
+            if size > most:
                 raise ClipError(too_much)
             await run_in_threadpool(file.write, chunk)
 
 
-def _remove(draft: Path) -> None:
+def remove_upload(draft: Path) -> None:
+    """Remove what `receive_upload` wrote, with its folder."""
     draft.unlink(missing_ok=True)
     if draft.parent.is_dir():
         draft.parent.rmdir()
@@ -265,7 +266,7 @@ async def _lines(sessions: Sessions, intake: ClipIntake, draft: Path, model: str
         yield json.dumps({"error": without_cache_paths(str(e))}) + "\n"
     finally:
         await asyncio.shield(run_in_threadpool(steps.close))  # type: ignore[attr-defined]
-        _remove(draft)
+        remove_upload(draft)
 
 
 def _download(text: str, name: str) -> Response:

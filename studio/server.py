@@ -25,6 +25,7 @@ from studio.layout import build_page, first_choice, page_head, page_style, page_
 from studio.live import Live, is_foreign, live_is_possible
 from studio.preset_shelf import PresetShelf
 from studio.preview import PreviewRequest, preview
+from studio.recipes import recipe_routes
 from studio.renders import Renders
 from studio.routes import clip_routes, history_routes, link_routes, model_routes, preset_routes, timeline_routes
 from studio.sessions import Sessions
@@ -97,6 +98,7 @@ def build_app(
     app.include_router(link_routes())
     app.include_router(clip_routes(sessions, ClipIntake(workspace)))
     app.include_router(model_routes(sessions))
+    app.include_router(recipe_routes(sessions))
     app.mount("/studio/static", FreshFiles(directory=STATIC), name="studio-static")
     warmed = (warm_studio, (sessions, *first_choice(sessions))) if warm else (warm_up, ())
     threading.Thread(target=warmed[0], args=warmed[1], name="warm-up", daemon=True).start()

@@ -5,16 +5,19 @@ import { adviser } from "./advice.js";
 import { blenderOf, layersOf, GpuBlender, PlainBlender } from "./blend.js";
 import { Channel, picturesOf } from "./channel.js";
 import { clipsView } from "./clips.js";
+import { recipeDrop } from "./drop.js";
 import { plainToasts, sheet, tellHint, wireHelp } from "./help.js";
 import { renderHistory } from "./history.js";
 import { drawHeat, legendColours, say, sentences, tellScore } from "./inspect.js";
 import { Loop } from "./loop.js";
+import { remember as rememberView } from "./memory.js";
 import { openingStage } from "./opening.js";
 import { Picture } from "./picture.js";
 import { player } from "./player.js";
 import { presetSheet } from "./presets.js";
 import { closeRecorder, wireSound } from "./sound.js";
 import { timelineDock } from "./timeline.js";
+import { undoAndSlots } from "./undo.js";
 import { Viewer } from "./viewer.js";
 
 const SETTLE_MS = 120;
@@ -42,14 +45,17 @@ let wanted = null; // { token, frame, settings, asked }: what the controls say
 let draft = null; // what is to be blended on this page before the next picture
 let fresh = null; // what the next drawn picture shows
 let blender = null;
+let spare = null; // the blender before, which the other slot's settings may need
 let plateKey = "";
 let shownSeq = 0;
 let settling = 0;
 let presetValues = null;
-let compare, dock, renders, clips, presets, stage, advice; // made when their places are there
+let compare, dock, renders, clips, presets, stage, advice, steps, drop; // made when their places are there
 let handAt = Infinity; // when a hand first moved something
 let rendering = false;
 let heatDrawn = -1;
+let listed = null; // the finished renders are, when it is kept
+let page = null; // a view without a frame that a reload brings back, and its pair of videos
 
 const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
 
@@ -57,6 +63,10 @@ const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
 function localKey({ token, frame, settings }, local) {
   if (settings.compositor !== "alpha") return "";
   return JSON.stringify([token, frame, Object.entries(settings).filter(([name]) => !local.includes(name))]);
+}
+
+function chooseBlender() {
+  if (spare && spare.key === localKey(wanted, spare.local)) [blender, spare] = [spare, blender];
 }
 
 const isLocal = () => Boolean(blender && blender.key === localKey(wanted, blender.local) && picture.header?.frame === wanted.frame && !state.looping);
@@ -100,6 +110,7 @@ function showTold() {
   able();
   dock.at(frame);
   dock.changed(settings);
+  steps.changed(settings);
   if (state.looping) {
     if (before.frame === frame) {
       loop.refresh({ token: session.token, settings });
@@ -114,6 +125,7 @@ function showTold() {
 function follow() {
   state.pending = true;
   clearTimeout(settling);
+  chooseBlender();
   if (isLocal()) {
     draft = wanted;
     mark("draft");
@@ -145,6 +157,7 @@ async function answered({ header, blobs }, request) {
   if (request.token !== session?.token || request.seq < shownSeq || state.looping) return;
   shownSeq = request.seq;
   if (header.local) {
+    spare = blender;
     blender = blenderOf(layersOf(header.local, blobs), { gpu: door.gpu !== false });
     blender.local = header.local.settings;
     blender.key = localKey(request, blender.local);
@@ -229,6 +242,7 @@ viewer.afterDraw = () => {
   }
   if (!request.score && request.asked >= handAt) byId("sl-latency").textContent = `${Math.round(state.latency)} ms`;
   mark(state.exact ? "exact" : tier === "browser" ? "draft" : "drawing");
+  if (page && state.exact) listed.then(() => page && reopenPage());
   if (heatDrawn !== picture.heatVersion) {
     heatDrawn = picture.heatVersion;
     drawHeat(picture);
@@ -282,7 +296,7 @@ function open(text) {
   session = { text, ...JSON.parse(text) };
   closeRecorder();
   plateKey = "";
-  blender = wanted = told = draft = null;
+  blender = spare = wanted = told = draft = null;
   clearTimeout(settling);
   channel.forget();
   right();
@@ -362,7 +376,7 @@ function stopRolling() {
   loop.end();
   state.looping = false;
   plateKey = "";
-  blender = null;
+  blender = spare = null;
   byId("sl-roll").setAttribute("aria-pressed", "false");
   byId("sl-roll").textContent = "Loop";
 }
@@ -393,6 +407,49 @@ function hand(id, text) {
 
 // Settings of a finished render, back into the controls; a fresh number, so that the same ones can be asked for again.
 const restore = (settings) => hand("sl-restore", JSON.stringify({ settings, again: performance.now() }));
+
+// Settings of this page's own: the picture follows at once, Gradio's controls a moment later.
+function put(settings) {
+  for (const [name, value] of Object.entries(settings)) {
+    const input = document.querySelector(`#sl-${name} input[type=range]`);
+    if (input) input.value = String(value);
+  }
+  hand("sl-put", JSON.stringify({ ...settings, again: performance.now() }));
+  if (!told) return;
+  told.settings = { ...settings };
+  showTold();
+}
+
+// What the studio found in a dropped video.
+function useRecipe({ settings, quality, model, base, frame, loop_s: seconds }) {
+  if (seconds) loopOf(seconds);
+  const place = frame === null ? {} : { frame, range: seconds ? "loop" : "whole" };
+  hand("sl-restore", JSON.stringify({ settings, quality, model, base, ...place, again: performance.now() }));
+}
+
+function loopOf(seconds) {
+  loop.seconds = seconds;
+  for (const one of document.querySelectorAll("#sl-length button")) one.setAttribute("aria-pressed", String(Number(one.dataset.seconds) === seconds));
+  if (state.looping) {
+    stopRolling();
+    roll();
+  }
+}
+
+// What a reload of this tab brings back, see memory.js.
+const VIEW_STATE = {
+  viewer: { read: () => viewer.kept(), write: (kept) => viewer.recall(kept) },
+  loop: { read: () => ({ seconds: loop.seconds }), write: ({ seconds }) => [1, 2, 3].includes(seconds) && loopOf(seconds) },
+  page: { read: () => (viewer.isPage ? { view: viewer.view, a: renders.state.a, b: renders.state.b } : null), write(kept) { page = kept; } },
+  slots: { read: () => steps.read(), write: (kept) => steps.write(kept) },
+};
+
+function reopenPage() {
+  const { view, a, b } = page;
+  page = null;
+  if (view === "clips") viewer.show("clips");
+  else if (view === "renders") renders.choose(a, b);
+}
 
 function showPair(a, b, frames) {
   state.video = { a: a.url, b: b.url };
@@ -447,6 +504,7 @@ const KEYS = {
   b: () => viewer.nextSurround(),
   "[": () => viewer.stepGain(-1),
   "]": () => viewer.stepGain(1),
+  a: (event) => event.repeat || steps.flip(),
   k: () => (viewer.view === "renders" ? compare.toggle() : roll()),
   n: () => dock.nextWorst(),
   w: () => viewer.view === "renders" && compare.toggleMode(),
@@ -476,7 +534,7 @@ function onKey(event) {
   event.preventDefault();
   const reason = whyNot(event.key);
   if (reason) tellHint(reason, true);
-  else act();
+  else act(event);
 }
 
 // What a hand opens below the edge of the column is scrolled to, while Gradio puts it in.
@@ -501,10 +559,11 @@ function wire() {
   stage = openingStage();
   beginStage();
   advice = adviser((name, value) => restore({ ...wanted.settings, [name]: value }));
+  steps = undoAndSlots(byId("sl-undo"), { put });
   compare = player(byId("sl-compare"));
   dock = timelineDock(byId("sl-timeline"), { goto: goTo });
   renders = renderHistory(byId("sl-history"), { compare: showPair, restore, say: wrong });
-  renders.refresh().then(able);
+  listed = renders.refresh().then(able);
   clips = clipsView(byId("sl-clips"), {
     changed: () => byId("sl-refresh").click(),
     choose(name) {
@@ -520,6 +579,7 @@ function wire() {
     }),
     listed: (name) => hand("sl-listed", JSON.stringify({ name, again: performance.now() })),
   });
+  drop = recipeDrop(byId("sl-stage"), byId("sl-drop-open"), { token: () => session?.token || "", use: useRecipe });
   byId("sl-keep").addEventListener("click", () => wanted && presets.open());
   byId("sl-link").addEventListener("click", copyLink);
   wireHelp();
@@ -531,6 +591,7 @@ function wire() {
   able();
   viewer.viewChanged = (view) => {
     able();
+    page = null;
     if (view !== "renders") compare.pause();
     if (view === "renders" && !state.video && renders.state.entries.length) renders.choose(renders.state.entries[0].id, "");
     if (view === "clips" && session) clips.open(session.model || clips.state.model);
@@ -539,15 +600,9 @@ function wire() {
   byId("sl-next").addEventListener("click", () => stepFrame(1));
   byId("sl-roll").addEventListener("click", roll);
   for (const button of document.querySelectorAll("#sl-length button")) {
-    button.addEventListener("click", () => {
-      loop.seconds = Number(button.dataset.seconds);
-      for (const one of document.querySelectorAll("#sl-length button")) one.setAttribute("aria-pressed", String(one === button));
-      if (state.looping) {
-        stopRolling();
-        roll();
-      }
-    });
+    button.addEventListener("click", () => loopOf(Number(button.dataset.seconds)));
   }
+  rememberView(VIEW_STATE);
   document.querySelector("#sl-legend i").style.background = legendColours();
   // Where there is room for them, the rarer settings lie open.
   if (window.innerHeight >= ROOMY_PX) openMore(20);
@@ -570,7 +625,7 @@ function wireRendering() {
 }
 
 // For tests: what is drawn, and how an error looks.
-Object.assign(door, { state, viewer, picture, fail: wrong, parts: () => ({ compare, dock, renders, clips, presets }) });
+Object.assign(door, { state, viewer, picture, fail: wrong, parts: () => ({ compare, dock, renders, clips, presets, steps, drop }) });
 
 const CALLS = {
   show,
@@ -607,7 +662,7 @@ const CALLS = {
 };
 
 // Gradio puts the parts of the page in one after the other; calls that came before wait in door.early.
-const PARTS = ["sl-canvas", "sl-what", "sl-say", "sl-roll", "sl-sheet", "sl-hint-text", "sl-preset", "sl-more", "sl-timeline", "sl-history", "sl-keep"];
+const PARTS = ["sl-canvas", "sl-what", "sl-say", "sl-roll", "sl-sheet", "sl-hint-text", "sl-preset", "sl-more", "sl-timeline", "sl-history", "sl-keep", "sl-undo"];
 const waiting = setInterval(() => {
   if (!PARTS.every(byId)) return;
   clearInterval(waiting);

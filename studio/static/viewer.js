@@ -101,6 +101,25 @@ export class Viewer {
     this.draw();
   }
 
+  // How it is looked at, for `recall` after a reload.
+  kept() {
+    const { view, against, gain, wipe, outline, steady, times, scale, centre } = this;
+    return { view, against, gain, wipe, outline, steady, times, scale, centre, surround: byId("sl-stage").dataset.surround };
+  }
+
+  // Takes what can be of it.
+  recall({ view, against, gain, wipe, outline, steady, times, scale, centre, surround }) {
+    const numbers = [wipe, scale, ...(Array.isArray(centre) ? centre : [NaN])];
+    if (!numbers.every(Number.isFinite) || numbers.length !== 4 || ![2, 3, 4].includes(times)) return;
+    const fits = GAINS.includes(gain) && ["original", "unblended"].includes(against) && SURROUNDS.includes(surround);
+    if (!fits || !document.querySelector(`#sl-tabs [data-view="${CSS.escape(String(view))}"]`)) return;
+    if (!PAGES.includes(view)) this.show(view);
+    this.surround(surround);
+    this.scale = scale && this.bounded(scale);
+    this.centre = centre;
+    this.set({ against, gain, wipe: Math.min(Math.max(wipe, 0), 1), outline: outline === true, steady: steady === true, times });
+  }
+
   // Views that show something else than the frame.
   get isPage() {
     return PAGES.includes(this.view);
