@@ -25,7 +25,15 @@ from studio.live import Live, is_foreign, live_is_possible
 from studio.preset_shelf import PresetShelf
 from studio.preview import PreviewRequest, preview
 from studio.renders import Renders
-from studio.routes import clip_routes, history_routes, link_routes, model_routes, preset_routes, timeline_routes
+from studio.routes import (
+    clip_routes,
+    history_routes,
+    link_routes,
+    model_routes,
+    preset_routes,
+    sweep_routes,
+    timeline_routes,
+)
 from studio.sessions import Sessions
 from studio.timeline import SeamScans
 
@@ -82,6 +90,7 @@ def build_app(
         await live.serve(socket)
 
     app.include_router(timeline_routes(sessions, scans))
+    app.include_router(sweep_routes(sessions, scans))
 
     @app.get("/studio/video/{token}")
     def video(token: str, download: bool = False) -> FileResponse:

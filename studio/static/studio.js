@@ -10,6 +10,7 @@ import { Loop } from "./loop.js";
 import { Picture } from "./picture.js";
 import { player } from "./player.js";
 import { presetSheet } from "./presets.js";
+import { sweepView } from "./sweep.js";
 import { timelineDock } from "./timeline.js";
 import { Viewer } from "./viewer.js";
 
@@ -41,7 +42,7 @@ let plateKey = "";
 let shownSeq = 0;
 let settling = 0;
 let presetValues = null;
-let compare, dock, renders, clips, presets; // made when their places are there
+let compare, dock, renders, clips, presets, sweeps; // made when their places are there
 let heatDrawn = -1;
 
 const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
@@ -91,6 +92,7 @@ function showTold() {
   if (viewer.isPage && before) viewer.show("result");
   dock.at(frame);
   dock.changed(settings);
+  sweeps.changed();
   if (state.looping) {
     if (before.frame === frame) {
       loop.refresh({ token: session.token, settings });
@@ -268,6 +270,7 @@ function open(text) {
   channel.forget();
   right();
   dock.open(session.token ? session : null);
+  sweeps.changed();
   const blank = byId("sl-blank");
   byId("sl-view").toggleAttribute("data-empty", Boolean(session.empty));
   if (session.empty) {
@@ -313,7 +316,7 @@ function roll() {
   clearTimeout(settling);
   byId("sl-roll").setAttribute("aria-pressed", "true");
   byId("sl-roll").textContent = "Stop";
-  if (viewer.isPage) viewer.show("result");
+  if (viewer.isPage || viewer.view === "sweep") viewer.show("result");
   tellScore(state.header && { ...state.header, old: true }, `of frame ${wanted.frame}`);
   say(["While the loop plays nothing is measured. k stops it."]);
   return loop.start({ token: session.token, settings: wanted.settings }, wanted.frame, session.frames, session.fps);
@@ -412,6 +415,7 @@ const KEYS = {
   n: () => dock.nextWorst(),
   w: () => viewer.view === "renders" && compare.toggleMode(),
   x: () => viewer.set({ held: true }),
+  t: () => viewer.show("sweep"),
   "?": sheet,
   ...Object.fromEntries(VIEWS.map((view, i) => [String(i + 1), () => viewer.show(view)])),
 };
@@ -454,6 +458,15 @@ function wire() {
     }),
     listed: (name) => hand("sl-listed", JSON.stringify({ name, again: performance.now() })),
   });
+  sweeps = sweepView(byId("sl-sweep"), {
+    now: () => wanted && { token: session.token, shows: session.shows, frame: wanted.frame, settings: wanted.settings },
+    isEmpty: () => Boolean(session?.empty),
+    adopt: restore,
+    peek(guest) {
+      viewer.guest = guest;
+      viewer.draw();
+    },
+  });
   byId("sl-keep").addEventListener("click", () => wanted && presets.open());
   byId("sl-link").addEventListener("click", copyLink);
   wireHelp();
@@ -461,6 +474,8 @@ function wire() {
   viewer.viewChanged = (view) => {
     if (view !== "renders") compare.pause();
     if (view === "renders" && !state.video && renders.state.entries.length) renders.choose(renders.state.entries[0].id, "");
+    if (view === "sweep" && state.looping) roll();
+    sweeps.shown(view === "sweep");
     if (view === "clips" && session) clips.open(session.model || clips.state.model);
   };
   byId("sl-prev").addEventListener("click", () => stepFrame(-1));
@@ -486,7 +501,7 @@ function wire() {
 }
 
 // For tests: what is drawn, and how an error looks.
-Object.assign(door, { state, viewer, picture, fail: wrong, parts: () => ({ compare, dock, renders, clips, presets }) });
+Object.assign(door, { state, viewer, picture, fail: wrong, parts: () => ({ compare, dock, renders, clips, presets, sweeps }) });
 
 const CALLS = {
   show,

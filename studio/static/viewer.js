@@ -16,6 +16,7 @@ export class Viewer {
     this.centre = [0, 0];
     this.drawnAt = 0;
     this.asked = 0;
+    this.guest = null; // { image, place, name }: a part of the frame that the close-up shows in its own stead
     this.afterDraw = () => {};
     this.viewChanged = () => {};
   }
@@ -219,7 +220,7 @@ export class Viewer {
     const geometry = this.geometry();
     const canvas = byId("sl-canvas");
     const context = sized(canvas, geometry.width, geometry.height);
-    const shown = this.held ? "original" : this.view;
+    const shown = this.held ? "original" : this.view === "sweep" ? "result" : this.view; // the sheet lies over it
     if (shown === "wipe") {
       const split = Math.round(this.wipe * geometry.width);
       this.paint(context, this.against, geometry, 0, split);
@@ -288,7 +289,13 @@ export class Viewer {
     const scale = this.times * ratio;
     const context = sized(canvas, width, height);
     this.paint(context, view, { width, height, scale, cx: chin[0], cy: chin[1] + 0.06 * box[2] }, 0, width);
-    byId("sl-close-name").textContent = `${NAMES[view] || `Difference ×${this.gain}`}, held on the chin`;
+    const guest = this.held ? null : this.guest;
+    if (guest) {
+      const [x, y, wide, high] = guest.place;
+      const at = (value, middle, whole) => (value - middle) * scale + whole / 2;
+      context.drawImage(guest.image, at(x, chin[0], width), at(y, chin[1] + 0.06 * box[2], height), wide * scale, high * scale);
+    }
+    byId("sl-close-name").textContent = guest ? guest.name : `${NAMES[view] || `Difference ×${this.gain}`}, held on the chin`;
   }
 }
 
