@@ -32,8 +32,11 @@ from studio.first_look import first_plate
 from studio.history import Entry, RenderHistory
 from studio.links import link_query, read_link
 from studio.preset_shelf import PresetShelf
-from studio.sessions import Sessions
+from studio.sessions import Session, Sessions
+from studio.sweep import SweepRequest, read_axes, sweep_steps, sweepable
 from studio.timeline import ScanRequest, SeamScans, thumbnail, timeline
+from studio.tune import TuneRequest, tune_steps
+from studio.turns import Turns, as_lines
 
 NO_STORE = {"Cache-Control": "no-store"}
 
@@ -227,6 +230,36 @@ def timeline_routes(sessions: Sessions, scans: SeamScans) -> APIRouter:
     @router.post("/scan")
     def scan(wanted: ScanRequest) -> dict[str, object]:
         return scans.ask(sessions.get(wanted.token), BlendSettings.parse(wanted.settings))
+
+    return router
+
+
+def sweep_routes(sessions: Sessions, scans: SeamScans) -> APIRouter:
+    """The page's contact sheet and its auto-tune; each answers with lines of JSON, see `sweep_steps`, `tune_steps`. One
+    of each at a time for a person; a newer one stops the older."""
+    router = APIRouter(prefix="/studio")
+    sweeps, tunes = Turns(at_once=2), Turns(at_once=1)
+
+    def own(token: str, request: Request) -> Session:
+        session, person = sessions.get(token), person_of(request)
+        if session.owner != person:
+            raise ClipError("this session is another person's; open the sound on your own page")
+        return session
+
+    @router.get("/sweep/{token}")
+    def settings(token: str, request: Request) -> list[dict[str, str]]:
+        return sweepable(own(token, request))
+
+    @router.post("/sweep")
+    def sweep(wanted: SweepRequest, request: Request) -> StreamingResponse:
+        session, settings = own(wanted.token, request), BlendSettings.parse(wanted.settings)
+        axes = read_axes((wanted.down, None), (wanted.across, None), wanted.values)
+        return as_lines(sweeps.take(person_of(request), sweep_steps(session, wanted.frame, settings, axes, scans)))
+
+    @router.post("/tune")
+    def tune(wanted: TuneRequest, request: Request) -> StreamingResponse:
+        session, settings = own(wanted.token, request), BlendSettings.parse(wanted.settings)
+        return as_lines(tunes.take(person_of(request), tune_steps(session, settings, scans)))
 
     return router
 

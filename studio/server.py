@@ -27,7 +27,15 @@ from studio.preset_shelf import PresetShelf
 from studio.preview import PreviewRequest, preview
 from studio.recipes import recipe_routes
 from studio.renders import Renders
-from studio.routes import clip_routes, history_routes, link_routes, model_routes, preset_routes, timeline_routes
+from studio.routes import (
+    clip_routes,
+    history_routes,
+    link_routes,
+    model_routes,
+    preset_routes,
+    sweep_routes,
+    timeline_routes,
+)
 from studio.sessions import Sessions
 from studio.timeline import SeamScans
 
@@ -85,6 +93,7 @@ def build_app(
         await live.serve(socket)
 
     app.include_router(timeline_routes(sessions, scans))
+    app.include_router(sweep_routes(sessions, scans))
 
     @app.get("/studio/video/{token}")
     def video(token: str, download: bool = False) -> FileResponse:

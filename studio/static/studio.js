@@ -16,6 +16,7 @@ import { Picture } from "./picture.js";
 import { player } from "./player.js";
 import { presetSheet } from "./presets.js";
 import { closeRecorder, wireSound } from "./sound.js";
+import { sweepView } from "./sweep.js";
 import { timelineDock } from "./timeline.js";
 import { undoAndSlots } from "./undo.js";
 import { Viewer } from "./viewer.js";
@@ -50,7 +51,7 @@ let plateKey = "";
 let shownSeq = 0;
 let settling = 0;
 let presetValues = null;
-let compare, dock, renders, clips, presets, stage, advice, steps, drop; // made when their places are there
+let compare, dock, renders, clips, presets, stage, advice, steps, drop, sweeps; // made when their places are there
 let handAt = Infinity; // when a hand first moved something
 let rendering = false;
 let heatDrawn = -1;
@@ -111,6 +112,7 @@ function showTold() {
   dock.at(frame);
   dock.changed(settings);
   steps.changed(settings);
+  sweeps.changed();
   if (state.looping) {
     if (before.frame === frame) {
       loop.refresh({ token: session.token, settings });
@@ -302,6 +304,7 @@ function open(text) {
   right();
   dock.open(session.token ? session : null);
   advice.forget();
+  sweeps.changed();
   if (session.empty) {
     state.shown = state.header = null;
     stage.empty(session.empty);
@@ -366,7 +369,7 @@ function roll() {
   clearTimeout(settling);
   byId("sl-roll").setAttribute("aria-pressed", "true");
   byId("sl-roll").textContent = "Stop";
-  if (viewer.isPage) viewer.show("result");
+  if (viewer.isPage || viewer.view === "sweep") viewer.show("result");
   tellScore(state.header && { ...state.header, old: true }, `of frame ${wanted.frame}`);
   say(["While the loop plays nothing is measured. k stops it."]);
   return loop.start({ token: session.token, settings: wanted.settings }, wanted.frame, session.frames, session.fps);
@@ -509,6 +512,7 @@ const KEYS = {
   n: () => dock.nextWorst(),
   w: () => viewer.view === "renders" && compare.toggleMode(),
   x: () => viewer.set({ held: true }),
+  t: () => viewer.show("sweep"),
   "?": sheet,
   ...Object.fromEntries(VIEWS.map((view, i) => [String(i + 1), () => viewer.show(view)])),
 };
@@ -580,6 +584,15 @@ function wire() {
     listed: (name) => hand("sl-listed", JSON.stringify({ name, again: performance.now() })),
   });
   drop = recipeDrop(byId("sl-stage"), byId("sl-drop-open"), { token: () => session?.token || "", use: useRecipe });
+  sweeps = sweepView(byId("sl-sweep"), {
+    now: () => wanted && { token: session.token, shows: session.shows, frame: wanted.frame, settings: wanted.settings },
+    isEmpty: () => Boolean(session?.empty),
+    adopt: restore,
+    peek(guest) {
+      viewer.guest = guest;
+      viewer.draw();
+    },
+  });
   byId("sl-keep").addEventListener("click", () => wanted && presets.open());
   byId("sl-link").addEventListener("click", copyLink);
   wireHelp();
@@ -594,6 +607,8 @@ function wire() {
     page = null;
     if (view !== "renders") compare.pause();
     if (view === "renders" && !state.video && renders.state.entries.length) renders.choose(renders.state.entries[0].id, "");
+    if (view === "sweep" && state.looping) roll();
+    sweeps.shown(view === "sweep");
     if (view === "clips" && session) clips.open(session.model || clips.state.model);
   };
   byId("sl-prev").addEventListener("click", () => stepFrame(-1));
@@ -625,7 +640,7 @@ function wireRendering() {
 }
 
 // For tests: what is drawn, and how an error looks.
-Object.assign(door, { state, viewer, picture, fail: wrong, parts: () => ({ compare, dock, renders, clips, presets, steps, drop }) });
+Object.assign(door, { state, viewer, picture, fail: wrong, parts: () => ({ compare, dock, renders, clips, presets, steps, drop, sweeps }) });
 
 const CALLS = {
   show,

@@ -17,6 +17,7 @@ export class Viewer {
     this.centre = [0, 0];
     this.drawnAt = 0;
     this.asked = 0;
+    this.guest = null; // { image, place, name }: a part of the frame that the close-up shows in its own stead
     this.afterDraw = () => {};
     this.viewChanged = () => {};
   }
@@ -240,7 +241,8 @@ export class Viewer {
     const canvas = byId("sl-canvas");
     const context = sized(canvas, geometry.width, geometry.height);
     const plain = !this.picture.header.driven;
-    const shown = this.held ? "original" : this.view === "wipe" && plain ? "result" : this.view;
+    const seen = this.view === "sweep" ? "result" : this.view; // the sheet lies over it
+    const shown = this.held ? "original" : seen === "wipe" && plain ? "result" : seen;
     byId("sl-view").toggleAttribute("data-plain", plain);
     if (shown === "wipe") {
       const split = Math.round(this.wipe * geometry.width);
@@ -316,7 +318,14 @@ export class Viewer {
     const scale = this.times * ratio;
     const context = sized(canvas, width, height);
     this.paint(context, view, { width, height, scale, cx: chin[0], cy: chin[1] + 0.06 * box[2] }, 0, width);
-    byId("sl-close-name").textContent = `${this.picture.header.driven ? NAMES[view] || `Difference ×${this.gain}` : this.plain(view).split(":")[0]}, held on the chin`;
+    const guest = this.held ? null : this.guest;
+    if (guest) {
+      const [x, y, wide, high] = guest.place;
+      const at = (value, middle, whole) => (value - middle) * scale + whole / 2;
+      context.drawImage(guest.image, at(x, chin[0], width), at(y, chin[1] + 0.06 * box[2], height), wide * scale, high * scale);
+    }
+    const own = this.picture.header.driven ? NAMES[view] || `Difference ×${this.gain}` : this.plain(view).split(":")[0];
+    byId("sl-close-name").textContent = guest ? guest.name : `${own}, held on the chin`;
   }
 }
 
