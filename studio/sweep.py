@@ -34,6 +34,8 @@ CLOSE_UP_SHARE = 0.62
 JAW_WIDTH, JAW_ABOVE, JAW_BELOW = 0.9, 0.36, 0.3
 """What a tile of the page shows about the chin, in sides of the generator's square: from the lips to where the square
 ends in the neck, from cheek to cheek."""
+JAW_WIDEST, JAW_HIGHEST = 1.4, 1.05
+"""The most that tiles show which are wider or higher than that."""
 
 NO_LOOK = ("feather_unit",)
 """Settings that a sheet is not offered over: they say how another one is read."""
@@ -149,7 +151,7 @@ def sweep_steps(
     has them."""
     started = time.monotonic()
     shot = driven_shot(session, frame)
-    rows, columns = jaw(shot)
+    rows, columns = jaw(shot, len(axes.rows) / len(axes.columns))
     yield {
         "frame": frame, "clip": shot.cut.clip, "place": place_of(rows, columns), "down": _axis(axes.down, axes.rows),
         "across": _axis(axes.across, axes.columns),
@@ -190,12 +192,15 @@ def driven_shot(session: Session, frame: int) -> Shot:
     return shot
 
 
-def jaw(shot: Shot) -> tuple[slice, slice]:
-    """Rows and columns of the frame that show jaw and neck. ClipError where they lie outside of the picture."""
+def jaw(shot: Shot, stretch: float = 1.0) -> tuple[slice, slice]:
+    """Rows and columns of the frame that show jaw and neck; of more than that where there is room for it, as in a sheet
+    whose tiles are `stretch` times as wide for their height. ClipError where they lie outside of the picture."""
     x, y = shot.landmarks.anchor("chin")
     side, (height, width) = shot.box.side, shot.plate.shape[:2]
-    top, bottom = (int(np.clip(round(y + part * side), 0, height)) for part in (-JAW_ABOVE, JAW_BELOW))
-    left, right = (int(np.clip(round(x + part * side), 0, width)) for part in (-JAW_WIDTH / 2, JAW_WIDTH / 2))
+    across = min(JAW_WIDTH * max(stretch, 1.0), JAW_WIDEST)
+    above = min((JAW_ABOVE + JAW_BELOW) / min(stretch, 1.0), JAW_HIGHEST) - JAW_BELOW
+    top, bottom = (int(np.clip(round(y + part * side), 0, height)) for part in (-above, JAW_BELOW))
+    left, right = (int(np.clip(round(x + part * side), 0, width)) for part in (-across / 2, across / 2))
     if top == bottom or left == right:
         raise ClipError(f"the chin of frame {shot.clip_frame} of {shot.cut.clip!r} lies outside the picture")
     return slice(top, bottom), slice(left, right)

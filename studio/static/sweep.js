@@ -13,12 +13,12 @@ export function sweepView(root, { now, isEmpty, adopt, peek }) {
   root.innerHTML = `
     <header>
       <div class="sl-tabs" role="tablist">
-        <button type="button" role="tab" data-kind="sweep" aria-selected="true" data-help="One frame under many pairs of values, to choose by eye.">Contact sheet</button>
+        <button type="button" role="tab" data-kind="sweep" aria-selected="true" data-help="One frame under many pairs of values, to choose by eye.">Sheet</button>
         <button type="button" role="tab" data-kind="tune" aria-selected="false" data-help="Tries settings on the worst frames and offers a tight, a balanced and a soft one. Nothing changes until you take one.">Auto-tune</button>
       </div>
       <div class="sl-sweep-axes">
-        <label data-help="The setting that changes from row to row.">Down <select data-axis="down"></select></label>
-        <label data-help="The setting that changes from column to column.">Across <select data-axis="across"></select></label>
+        <label data-help="The setting that changes from row to row.">&#8595; <select data-axis="down" aria-label="setting down"></select></label>
+        <label data-help="The setting that changes from column to column.">&#8594; <select data-axis="across" aria-label="setting across"></select></label>
         <div class="sl-tabs" role="group" aria-label="values of a slider">${COUNTS.map((count) => `<button type="button" data-count="${count}" data-help="${count} values of each slider; a choice shows all it has.">${count}&#8201;&#215;&#8201;${count}</button>`).join("")}</div>
       </div>
       <span class="sl-push"></span>
@@ -55,7 +55,7 @@ export function sweepView(root, { now, isEmpty, adopt, peek }) {
   function say(message, error = "") {
     state.message = message;
     state.error = error;
-    one("footer output").textContent = error ? "" : message;
+    one("footer output").textContent = one("footer output").title = error ? "" : message;
     one(".sl-sweep-blank").textContent = error;
     root.dataset.blank = String(Boolean(error));
   }
@@ -199,7 +199,7 @@ export function sweepView(root, { now, isEmpty, adopt, peek }) {
   function finish({ best, still }) {
     state.best = best;
     const same = still.length ? ` ${still.join(" and ")} ${still.length > 1 ? "change" : "changes"} nothing here.` : "";
-    say(`Frame ${state.frame}. Lowest seam ${tiles[best].score.toFixed(2)}: ${tiles[best].words}.${same}`);
+    say(`Frame ${state.frame}. Lowest seam ${tiles[best].score.toFixed(2)}.${same}`);
     const focused = document.activeElement;
     if (focused === document.body || focused?.dataset.view === "sweep") {
       state.at = best;

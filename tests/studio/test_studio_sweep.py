@@ -16,7 +16,7 @@ from clips.errors import ClipError
 from clips.library import SAMPLE_SPEECH
 from studio.routes import sweep_routes
 from studio.sessions import Session, Sessions
-from studio.sweep import MAX_VALUES, axis_values, close_up, read_axes, sweep, sweep_steps, sweepable
+from studio.sweep import MAX_VALUES, axis_values, close_up, jaw, place_of, read_axes, sweep, sweep_steps, sweepable
 from studio.timeline import SeamScans
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
@@ -108,6 +108,18 @@ def test_the_page_gets_each_tile_lossless_with_its_score(session):
     assert x < chin_x < x + width
     assert y + height / 2 < chin_y < y + 0.75 * height
     assert (width, height) == pytest.approx((0.9 * shot.box.side, 0.66 * shot.box.side), abs=2)
+
+
+@pytest.mark.parametrize(
+    ("stretch", "shares"), [(1, (0.9, 0.66)), (2.5, (1.4, 0.66)), (0.8, (0.9, 0.825)), (0.4, (0.9, 1.05))]
+)
+def test_tiles_show_more_where_there_is_room(session, stretch, shares):
+    shot = session.processor.shot(session.performance, 9)
+    whole, more = (place_of(*jaw(shot, times)) for times in (1, stretch))
+    assert more[2:] == pytest.approx([share * shot.box.side for share in shares], abs=2)
+    assert more[0] <= whole[0]
+    assert more[1] <= whole[1]
+    assert more[1] + more[3] == whole[1] + whole[3]
 
 
 def test_settings_that_change_nothing_are_named(session):
