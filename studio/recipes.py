@@ -132,7 +132,7 @@ def _differences(recipe: Recipe, sessions: Sessions) -> Iterator[str]:
     if sessions.processor(model).model.sha256 != recipe.model.sha256:
         yield f"the model {model} has other weights here: the mouth may differ"
     if recipe.base not in sessions.bases(model):
-        yield f"its base {recipe.base!r} is not among the clips of {model}: the base stays as it is"
+        yield f"its base {recipe.base!r} is not among the clips of {model}: choose another one at the top"
         return
     clips = {clip.name: clip for clip in ClipLibrary(sessions.workspace).clips(model)}
     for clip in recipe.clips:

@@ -164,6 +164,7 @@ async function answered({ header, blobs }, request) {
     blender.local = header.local.settings;
     blender.key = localKey(request, blender.local);
     setTimeout(warm, 0, blender, request.settings);
+    chooseBlender();
   }
   const current = request.frame === wanted.frame && same(request.settings, wanted.settings);
   if (!current && isLocal() && !images.plate) return follow(); // the page's own draft is newer
