@@ -11,7 +11,7 @@ from pathlib import Path
 import yaml
 
 from blending import BlendSettings
-from clips.again import Wish, find_sound, prepare_again
+from clips.again import Wish, find_base_video, find_sound, name_in, prepare_again
 from clips.core_clips_processor import AUTOMATIC, CoreClipsProcessor, Performance
 from clips.edit_command import add_editing_flags, editing_from
 from clips.edit_files import load_edits
@@ -112,9 +112,14 @@ def render_command(args: argparse.Namespace) -> int:
             editing=editing, best_clips=args.best_clips, device=args.device,
             runtime=like.model.runtime if like and args.runtime == "auto" and args.device == "auto" else args.runtime,
         )  # fmt: skip
-        base = args.clip
-        if args.base_video is not None:
-            base = processor.add_own_video(args.base_video, progress=frames_bar("finding the face: "))
+        base, video = args.clip, args.base_video
+        if like is not None and edits is None and base is video is args.best_clips is None:
+            video = find_base_video(processor, like, args.like)
+            check_outputs(args.output, args.unblended, keep=[video] if video else [])
+        if video is not None:
+            base = processor.add_own_video(
+                video, called=name_in(like, video) if like else None, progress=frames_bar("finding the face: ")
+            )
         if like is None or edits is not None:
             return processor, processor.prepare(audio, base or (like.base if like else AUTOMATIC), edits=edits)
         wish = Wish(args.model, base or (AUTOMATIC if args.best_clips else None))
