@@ -13,6 +13,7 @@ from clips.errors import ClipError
 from clips.library import SAMPLE_SPEECH
 from clips.own_video import content_sha256, find_own_video
 from clips.recipe import Clip, Recipe, array_sha256, differences, editing_of, edits_of, file_sha256, recipe_of
+from clips.timeline import counted
 
 
 @dataclass(frozen=True)
@@ -114,4 +115,4 @@ def _obstacles(processor: CoreClipsProcessor, recipe: Recipe, wish: Wish) -> Ite
         elif processor.clip(clip.name).sha256 != clip.sha256:
             yield f"the clip {clip.name!r} has other content now; {cure}"
         elif ends.get(clip.name, 0) > (there := len(processor.clip(clip.name).landmarks())):
-            yield f"it shows frame {ends[clip.name] - 1} of {clip.name!r}, which has {there} frames; {cure}"
+            yield f"it shows frame {ends[clip.name] - 1} of {clip.name!r}, which has {counted(there, 'frame')}; {cure}"

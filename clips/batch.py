@@ -19,6 +19,7 @@ from clips.presets import load_preset
 from clips.quality import STANDARD, quality_named
 from clips.recipe import made_from, read_recipe, recipe_of
 from clips.render import Progress, check_outputs
+from clips.timeline import counted
 
 if TYPE_CHECKING:
     from clips.core_clips_processor import Performance
@@ -53,7 +54,9 @@ class Result:
 
     @property
     def line(self) -> str:
-        return f"{self.state:8} {self.job.output.name}: {self.said}"
+        """What is told at once: why a job failed stands in the summary, where it does not scroll away."""
+        told = f"{self.seconds:.1f} s" + ("" if self.state == "failed" else f": {self.said}")
+        return f"{self.state:8} {self.job.output.name}  {told}"
 
 
 def load_jobs(path: Path, workspace: Path | None = None) -> list[Job]:
@@ -189,7 +192,7 @@ def run_jobs(
             yield Result(job, "failed", " ".join(str(error).split()), time.monotonic() - started)
             continue
         seam = "" if report.seam_mean is None else f", seam {report.seam_mean:.2f}, worst {report.seam_worst:.2f}"
-        yield Result(job, "done", f"{report.frames} frames{seam}", time.monotonic() - started)
+        yield Result(job, "done", f"{counted(report.frames, 'frame')}{seam}", time.monotonic() - started)
 
 
 def _is_finished(job: Job, processor: CoreClipsProcessor, performance: Performance) -> bool:
@@ -203,8 +206,7 @@ def _is_finished(job: Job, processor: CoreClipsProcessor, performance: Performan
 
 
 def summary(results: Sequence[Result]) -> str:
-    """A table of what came of the jobs, and how many of each."""
-    width = max((len(result.job.output.name) for result in results), default=0)
-    lines = [f"{r.job.output.name:{width}}  {r.state:8} {r.seconds:7.1f} s  {r.said}" for r in results]
+    """How many jobs were done, skipped and failed, and why each of the latter."""
     counts = [f"{sum(r.state == state for r in results)} {state}" for state in ("done", "skipped", "failed")]
-    return "\n".join([*lines, ", ".join(counts)])
+    failures = [f"{r.job.output.name}: {r.said}" for r in results if r.state == "failed"]
+    return "\n".join(["", ", ".join(counts), *failures])

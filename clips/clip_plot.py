@@ -17,6 +17,7 @@ from clips.clip_findings import LIGHT_STEP, LOOP_LEVELS, LOOP_PCT, ClipAssessmen
 from clips.clip_statistics import LOW_CONFIDENCE
 from clips.errors import ClipError
 from clips.ffmpeg import atomic_file
+from clips.timeline import counted
 
 WIDTH_PX, ROW_PX, GAP_PX = 1600, 190, 20
 GREY, PANEL_GREY, LINE_GREY = (99, 99, 99), (82, 82, 82), (120, 120, 120)
@@ -103,7 +104,10 @@ def _draw_row(canvas: Frame, y: int, one: ClipAssessment, rank: int, lead: bool,
     for number, line in enumerate(_broken(one.name, 22, NAME_W)[:3]):
         words.append((NAME_X, y + 10 + 27 * number, line, 22, TEXT, "la"))
     below = y + 14 + 27 * len(_broken(one.name, 22, NAME_W)[:3])
-    facts = [f"{stats.kind}{', lead' if lead else ''}", f"{stats.frames} frames, face {stats.face_px:.0f} px"]
+    facts = [
+        f"{stats.kind}{', lead' if lead else ''}",
+        f"{counted(stats.frames, 'frame')}, face {stats.face_px:.0f} px",
+    ]
     odd = len({outlier.frame for outlier in stats.outliers})
     if odd:
         facts.append(f"{odd} odd frames")

@@ -22,7 +22,7 @@ from clips.landmarks import LANDMARK_DETECTORS
 from clips.library import SAMPLE_SPEECH, ClipLibrary, CoreClip, default_workspace, workspace_folder
 from clips.preprocess import DETECTOR, MAX_JITTER_PCT
 from clips.sheet import blend_sheet, blend_strip
-from clips.timeline import FPS, spans
+from clips.timeline import FPS, counted, frames_named
 
 """The bundled speech: talk, a pause, talk; 7.2 s."""
 
@@ -82,13 +82,15 @@ def frame_findings(measures: FaceMeasures) -> list[str]:
     """In words, which frames stand out of their clip: without a face, or of another shape than those around."""
     findings = []
     if not measures.found.all():
-        findings.append(f"no face in frames {spans(np.flatnonzero(~measures.found))}: their landmarks are interpolated")
+        findings.append(
+            f"no face in {frames_named(np.flatnonzero(~measures.found))}: the landmarks there are interpolated"
+        )
     for what, values in (("jaw width", measures.jaw_width_px), ("face height", measures.face_height_px)):
         off_pct = 100 * np.abs(values / _running_median(values) - 1)
         jumps = np.flatnonzero(off_pct > MAX_FRAME_STEP_PCT)
         if len(jumps):
             findings.append(
-                f"{what} jumps by up to {off_pct.max():.0f} % in frames {spans(jumps)}: look at their landmarks"
+                f"{what} jumps by up to {off_pct.max():.0f} % in {frames_named(jumps)}: look at the landmarks there"
             )
     if measures.jitter_pct > MAX_JITTER_PCT:
         findings.append(f"landmarks jitter by more than {MAX_JITTER_PCT:g} %: film sharper or larger")
@@ -130,7 +132,11 @@ def stats_report(clips: Sequence[CoreClip], only: str | None = None) -> str:
     """Table of the clips (one of them when `only` names it) and of all clips together, then what stands out."""
     everything = [measure_clip(clip) for clip in clips]
     shown = [one for one in everything if only is None or one.name == only]
-    rows = [_HEADER, *(_row(one.name, [one]) for one in shown), _row(f"all {len(everything)} clips", everything)]
+    rows = [
+        _HEADER,
+        *(_row(one.name, [one]) for one in shown),
+        _row(f"all {counted(len(everything), 'clip')}" if len(everything) > 1 else "the only clip", everything),
+    ]
     widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADER))]
     lines = [
         "  ".join(cell.rjust(width) if column else cell.ljust(width)

@@ -14,8 +14,8 @@ from clips.ffmpeg import check_folder
 from clips.known_videos import last_place, load_info, save_info
 from clips.landmarks import FaceDetector
 from clips.library import LANDMARKS_SUFFIX, OTHER_VIDEOS, SUFFIX, CoreClip
-from clips.preprocess import MIN_FACE_SIZE_PX, make_landmarks, up_to_date_landmarks
-from clips.timeline import FPS
+from clips.preprocess import MIN_FACE_SIZE_PX, lying_words, make_landmarks, up_to_date_landmarks
+from clips.timeline import FPS, counted
 from clips.video import probe, recall
 
 SMALLEST_FACE_PX = 32.0
@@ -36,8 +36,8 @@ def open_own_video(
     """The video (or folder of frames) as a clip of the model with landmarks, which are made where there are none yet.
 
     They are kept in WORKSPACE/cache/landmarks under the hash of the content, with what `probe` found, so that the
-    second time is at once under whatever name. progress(done, total): frames. ClipError: no video, no face in it, a
-    face of less than SMALLEST_FACE_PX, a workspace that cannot be written to.
+    second time is at once under whatever name. progress(done, total): frames. ClipError: no video, no face in it, one
+    that lies on its side or is smaller than SMALLEST_FACE_PX, a workspace that cannot be written to.
     """
     clip = CoreClip(plain_name(path), model, "talk", path, landmarks_path=path)
     kept = _kept(workspace, clip.sha256, LANDMARKS_SUFFIX)
@@ -56,6 +56,8 @@ def open_own_video(
     if moved and not probe(path).pictures:
         with suppress(ClipError):  # a workspace that can only be read: it is described anew the next time
             save_info(probe(path), described)
+    if lying := lying_words(clip.landmarks()):
+        raise ClipError(f"{path.name}: {lying}")
     size = clip.landmarks().face_size_px
     if size < SMALLEST_FACE_PX:
         raise ClipError(
@@ -114,5 +116,5 @@ def own_video_notes(clip: CoreClip) -> tuple[str, ...]:
         notes.append(f"the face is small ({size:.0f} px): film it larger for a sharp mouth")
     if not info.regular or info.fps != FPS:
         rate = f"{float(info.fps):.5g} fps" if info.regular else "frames of uneven length"
-        notes.append(f"{rate}: {info.frames} frames are shown as {frames} at {FPS} fps, by time")
+        notes.append(f"{rate}: {counted(info.frames, 'frame')} shown as {frames} at {FPS} fps, by time")
     return tuple(notes)

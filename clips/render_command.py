@@ -23,7 +23,7 @@ from clips.presets import change_settings, load_preset
 from clips.quality import QUALITIES, STANDARD
 from clips.recipe import Recipe, editing_of, read_recipe, settings_of
 from clips.render import Progress, RenderReport, check_outputs
-from clips.timeline import FrameRange
+from clips.timeline import FrameRange, counted
 
 
 def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -150,7 +150,7 @@ def like_settings(args: argparse.Namespace, like: Recipe | None) -> BlendSetting
 
 def said_of(report: RenderReport) -> str:
     """Frames, rate and seam score of a render."""
-    said = f"{report.frames} frames, {report.frames_per_second:.1f} frames per second"
+    said = f"{counted(report.frames, 'frame')}, {report.frames_per_second:.1f} frames per second"
     if report.seam_mean is None:
         return said
     return f"{said}, seam score {report.seam_mean:.2f} (worst {report.seam_worst:.2f} at frame {report.worst_frame})"
@@ -178,7 +178,7 @@ def recipe_command(args: argparse.Namespace) -> int:
 
 
 def batch_command(args: argparse.Namespace) -> int:
-    """Every job that is not done yet, and a table; 1 where a job failed."""
+    """Every job that is not done yet, and what came of them; 1 where a job failed."""
     from clips.batch import load_jobs, run_jobs, summary
 
     jobs = load_jobs(args.jobs, args.workspace)
@@ -190,6 +190,8 @@ def batch_command(args: argparse.Namespace) -> int:
             results.append(result)
             print(result.line, flush=True)
     except KeyboardInterrupt:
+        if results:
+            print(summary(results))
         print("\nstopped; finished jobs are kept, run the same command to go on", file=sys.stderr)
         return 130
     print(summary(results))

@@ -228,7 +228,10 @@ def teach_unet(
 
     while step < schedule.steps:
         if schedule.patience and waited >= schedule.patience:
-            print(f"no gain on held-out time for {waited} checks: ends at step {step}", flush=True)
+            print(
+                f"no gain on held-out time for {waited} check{'' if waited == 1 else 's'}: ends at step {step}",
+                flush=True,
+            )
             break
         rng = np.random.default_rng([schedule.seed, step])
         which = [int(i) for i in rng.choice(len(takes), schedule.batch, p=weights / weights.sum())]

@@ -75,7 +75,7 @@ def test_a_wrong_frame_is_found_and_named(measures):
     assert len(findings) == 4
     assert "no face in frames 5-7, 90" in findings[0]
     assert findings[1].startswith("jaw width jumps by up to 10 % in frames 70-71")
-    assert findings[2].startswith("face height jumps by up to 15 % in frames 41")
+    assert findings[2].startswith("face height jumps by up to 15 % in frame 41")
     assert "jitter by more than 1 %" in findings[3]
 
 

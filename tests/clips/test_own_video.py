@@ -72,6 +72,15 @@ def own(
     return made
 
 
+class TurnedFace(StillFace):
+    """The bundled face turned in the picture, clockwise above 0."""
+
+    def __init__(self, degrees: float) -> None:
+        super().__init__()
+        middle, turn = self.face.mean(axis=0), np.radians(degrees)
+        self.face = (self.face - middle) @ [[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]] + middle
+
+
 def sound(frames: int) -> np.ndarray:
     return np.random.default_rng(0).normal(0, 0.1, int(frames / FPS * SAMPLE_RATE)).astype(np.float32)
 
@@ -174,6 +183,26 @@ def test_a_render_is_made_again_with_the_video_found_by_its_content(
     assert "would overwrite my talk.mp4" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("degrees", "said"),
+    [
+        (90, r"turned 91 degrees clockwise; turn the video upright, e.g. ffmpeg -i IN -vf transpose=cclock OUT.mp4"),
+        (-89, "degrees counter-clockwise; .*transpose=clock "),
+        (178, "degrees clockwise; .*hflip,vflip"),
+        (-40, ""),
+    ],
+)
+def test_a_face_that_lies_is_not_called_small(degrees: float, said: str, tmp_path: Path) -> None:
+    mine, detector = film(tmp_path / "mine.mp4", 3), TurnedFace(degrees)
+    for _ in range(2):  # also when its landmarks are known
+        if said:
+            with pytest.raises(ClipError, match=rf"mine\.mp4: the face is not upright: it is .*{said}") as refusal:
+                open_own_video(mine, tmp_path / "space", "LS1", detector=detector)
+            assert "px" not in str(refusal.value)
+        else:
+            assert open_own_video(mine, tmp_path / "space", "LS1", detector=detector).info.frames == 3
+
+
 def test_it_never_joins_the_automatic_choice_and_names_do_not_clash(own: CoreClipsProcessor, tmp_path: Path) -> None:
     first = own.add_own_video(film(tmp_path / "silence.mp4", 6))
     second = own.add_own_video(film(tmp_path / "b" / "silence.mp4", 7))
@@ -188,7 +217,7 @@ def test_a_video_of_another_rate_renders_by_time(own: CoreClipsProcessor, tmp_pa
     mine = film(tmp_path / "fast.mp4", 20, Fraction(50))
     report = own.generate_video(sound(12), tmp_path / "out.mp4", base=mine)
     assert (report.frames, probe(tmp_path / "out.mp4").frames) == (12, 12)
-    assert "fast: 50 fps: 20 frames are shown as 10 at 25 fps, by time" in report.notes
+    assert "fast: 50 fps: 20 frames shown as 10 at 25 fps, by time" in report.notes
     source = list(read_frames(mine))
     performance = own.prepare(sound(12), mine)
     assert np.array_equal(own.shot(performance, 3).plate, source[7])  # .14 s, the middle of frame 3
