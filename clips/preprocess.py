@@ -11,8 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
+from clips.chart import check_picture_name, write_picture
 from clips.clip_findings import ClipAssessment, ModelAssessment, assess_model
-from clips.clip_plot import check_picture_name, clip_plot, write_picture
+from clips.clip_plot import clip_plot
 from clips.clip_table import advice_lines, assessment_table, ranking_lines
 from clips.describe import clip_notes
 from clips.errors import ClipError

@@ -11,16 +11,10 @@ import numpy as np
 import pytest
 
 from blending.types import Landmarks
-from clips.inspect import (
-    SAMPLE_SPEECH,
-    clip_findings,
-    face_size,
-    frame_findings,
-    main,
-    measure_clip,
-    stats_report,
-    write_sheet,
-)
+from clips.chart import WIDTH_PX
+from clips.face_measures import clip_findings, face_size, frame_findings, measure_clip, stats_report
+from clips.face_plot import MEASURES, ROW_PX, face_plot
+from clips.inspect import SAMPLE_SPEECH, main, write_sheet
 from clips.library import ClipLibrary
 from clips.sheet import SHEET_GREY, SHEET_WIDTH_PX, View
 
@@ -96,24 +90,43 @@ def test_another_shape_of_face_stands_out(measures):
     assert clip_findings(turned, [one])[0].startswith("jaw 10 % narrower for its height")
 
 
-def test_report_holds_every_clip_and_all_of_them(clips, measures):
-    lines = stats_report(list(clips.values())).splitlines()
+def test_report_holds_every_clip_and_all_of_them(measures):
+    lines = stats_report(list(measures.values())).splitlines()
     for name, one in measures.items():
         row = next(line for line in lines if line.startswith(name))
         for value in (np.median(one.jaw_width_px), np.median(one.face_height_px)):
             assert f"{value:.1f} (" in row
         assert f"{np.median(one.ratio):.3f} (" in row
         assert row.endswith(f"{one.jitter_px:.2f}      {one.jitter_pct:.2f}")
-    assert "all 5 clips             566" in stats_report(list(clips.values()))
+    assert "all 5 clips             566" in stats_report(list(measures.values()))
     assert len({len(line) for line in lines[:8]}) == 1, "the table is aligned"
 
 
-def test_report_of_one_clip_still_compares_it_with_all(clips):
-    report = stats_report(list(clips.values()), EVENING)
+def test_report_of_one_clip_still_compares_it_with_all(measures):
+    report = stats_report(list(measures.values()), EVENING)
     assert "silence" not in report
     assert "all 5 clips" in report
     assert f"{EVENING}: face 8 % smaller" in report
-    assert stats_report(list(clips.values()), "silence").endswith("nothing stands out")
+    assert stats_report(list(measures.values()), "silence").endswith("nothing stands out")
+
+
+def test_the_plot_shows_the_faces_shapes_and_nothing_of_the_clips_plot(measures):
+    everything = list(measures.values())
+    plot = face_plot("LS1", everything)
+    assert plot.shape[1] == WIDTH_PX
+    assert np.array_equal(plot, face_plot("LS1", everything))
+    assert face_plot("LS1", everything, EVENING).shape[0] < plot.shape[0] - 3 * ROW_PX
+    wide = replace(everything[0], jaw_width_px=everything[0].jaw_width_px * np.linspace(1, 1.05, 100))
+    changed = (face_plot("LS1", [wide, *everything[1:]]) != plot).any(axis=(0, 2))
+    jaw, height, ratio = MEASURES
+    assert changed[jaw:height].any()
+    assert changed[ratio:].any()
+    assert not changed[height:ratio].any()
+    for odd in (
+        replace(wide, found=np.arange(100) == 7, jitter_pct=float("nan")),
+        replace(wide, jaw_width_px=np.ones(1), face_height_px=np.ones(1), found=np.ones(1, bool)),
+    ):
+        assert face_plot("LS1", [odd]).shape[1] == WIDTH_PX
 
 
 # The sheet
