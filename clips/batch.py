@@ -20,6 +20,7 @@ from clips.quality import STANDARD, quality_named
 from clips.recipe import made_from, read_recipe, recipe_of
 from clips.render import Progress, check_outputs
 from clips.timeline import counted
+from clips.waiting import waiting
 
 if TYPE_CHECKING:
     from clips.core_clips_processor import Performance
@@ -155,9 +156,11 @@ class _Processors:
         key = (job.model, job.editing)
         if self._last is None or self._last[0] != key:
             self._last = None
-            processor = CoreClipsProcessor(
-                job.model, workspace=self._workspace, editing=job.editing, device=self._device, runtime=self._runtime
-            )
+            with waiting(f"loading the model {job.model}"):
+                processor = CoreClipsProcessor(
+                    job.model, workspace=self._workspace, editing=job.editing, device=self._device,
+                    runtime=self._runtime,
+                )  # fmt: skip
             self._last = (key, processor)
         return self._last[1]
 
@@ -180,7 +183,8 @@ def run_jobs(
         try:
             check_outputs(job.output, job.unblended, keep=[job.audio])
             processor = processors.of(job)
-            performance = processor.prepare(job.audio, job.clip)
+            with waiting(f"listening to {job.audio.name}, choosing clips"):
+                performance = processor.prepare(job.audio, job.clip)
             if _is_finished(job, processor, performance):
                 yield Result(job, "skipped", "finished before, by the same recipe", time.monotonic() - started)
                 continue

@@ -29,6 +29,7 @@ from clips.presets import change_settings, load_preset
 from clips.render import RenderCancelled
 from clips.scratch import scratch_folder, sweep
 from clips.timeline import FPS, FrameRange, counted
+from clips.waiting import waiting
 
 if TYPE_CHECKING:
     from clips.core_clips_processor import CoreClipsProcessor, Performance, Shot
@@ -411,14 +412,18 @@ def handoff_command(args: argparse.Namespace) -> int:
     settings = change_settings(load_preset(args.preset, args.workspace), args.changes)
     editing = editing_from(args)
     check_new(args.output)
-    from models import ModelError  # takes seconds: a mistyped setting is answered before
+    loading = f"loading the model {args.model}"
+    with waiting(loading):
+        from models import ModelError  # takes seconds: a mistyped setting is answered before
 
     try:
-        processor = CoreClipsProcessor(
-            args.model, workspace=args.workspace, settings=settings, editing=editing, device=args.device,
-            runtime=args.runtime,
-        )  # fmt: skip
-        performance = processor.prepare(args.audio, args.clip or AUTOMATIC)
+        with waiting(loading):
+            processor = CoreClipsProcessor(
+                args.model, workspace=args.workspace, settings=settings, editing=editing, device=args.device,
+                runtime=args.runtime,
+            )  # fmt: skip
+        with waiting(f"listening to {args.audio.name}, choosing clips"):
+            performance = processor.prepare(args.audio, args.clip or AUTOMATIC)
         report = hand_off(
             processor, performance, args.output, frames=args.frames, progress=frames_bar(),
             say=lambda words: print(words, file=sys.stderr, flush=True),

@@ -23,6 +23,7 @@ from clips.library import SAMPLE_SPEECH, ClipLibrary, CoreClip, default_workspac
 from clips.preprocess import DETECTOR
 from clips.sheet import blend_sheet, blend_strip
 from clips.timeline import FPS
+from clips.waiting import waiting
 
 """The bundled speech: talk, a pause, talk; 7.2 s."""
 
@@ -168,13 +169,17 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _sheet_command(options: argparse.Namespace, workspace: Path, clip: str) -> int:
-    from models import ModelError  # takes seconds, and --stats needs no network
+    loading = f"loading the model {options.model}"
+    with waiting(loading):
+        from models import ModelError  # takes seconds, and --stats needs no network
 
     try:
-        processor = CoreClipsProcessor(options.model, workspace=workspace)
-        path = write_sheet(
-            processor, clip, options.frame, options.audio or SAMPLE_SPEECH, options.output, strip=options.strip
-        )
+        with waiting(loading):
+            processor = CoreClipsProcessor(options.model, workspace=workspace)
+        with waiting("looking for a frame and drawing it"):
+            path = write_sheet(
+                processor, clip, options.frame, options.audio or SAMPLE_SPEECH, options.output, strip=options.strip
+            )
     except ModelError as e:
         raise ClipError(str(e)) from e
     print(f"wrote {path}")

@@ -24,6 +24,7 @@ from clips.quality import QUALITIES, STANDARD
 from clips.recipe import Recipe, editing_of, read_recipe, settings_of
 from clips.render import Progress, RenderReport, check_outputs
 from clips.timeline import FrameRange, counted
+from clips.waiting import waiting
 
 
 def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -107,11 +108,13 @@ def render_command(args: argparse.Namespace) -> int:
     quality = args.quality or (like.quality if like else STANDARD)
 
     def prepared() -> tuple[CoreClipsProcessor, Performance]:
-        processor = CoreClipsProcessor(
-            args.model or (like.model.name if like else "LS1"), workspace=args.workspace, settings=settings,
-            editing=editing, best_clips=args.best_clips, device=args.device,
-            runtime=like.model.runtime if like and args.runtime == "auto" and args.device == "auto" else args.runtime,
-        )  # fmt: skip
+        model = args.model or (like.model.name if like else "LS1")
+        with waiting(f"loading the model {model}"):
+            processor = CoreClipsProcessor(
+                model, workspace=args.workspace, settings=settings, editing=editing, best_clips=args.best_clips,
+                device=args.device,
+                runtime=like.model.runtime if like and args.runtime == args.device == "auto" else args.runtime,
+            )  # fmt: skip
         base, video = args.clip, args.base_video
         if like is not None and edits is None and base is video is args.best_clips is None:
             video = find_base_video(processor, like, args.like)
@@ -120,10 +123,11 @@ def render_command(args: argparse.Namespace) -> int:
             base = processor.add_own_video(
                 video, called=name_in(like, video) if like else None, progress=frames_bar("finding the face: ")
             )
-        if like is None or edits is not None:
-            return processor, processor.prepare(audio, base or (like.base if like else AUTOMATIC), edits=edits)
-        wish = Wish(args.model, base or (AUTOMATIC if args.best_clips else None))
-        return processor, prepare_again(processor, like, settings, quality, audio, args.like, wish)
+        with waiting(f"listening to {audio.name}, choosing clips"):
+            if like is None or edits is not None:
+                return processor, processor.prepare(audio, base or (like.base if like else AUTOMATIC), edits=edits)
+            wish = Wish(args.model, base or (AUTOMATIC if args.best_clips else None))
+            return processor, prepare_again(processor, like, settings, quality, audio, args.like, wish)
 
     processor, performance = cancellable(prepared, stop_when(None))  # Ctrl-C does not wait for a network to be loaded
     prepared_s = time.monotonic() - started
