@@ -82,7 +82,8 @@ def write_sheet(
         f"feather {settings.feather_amount:g} ({settings.feather_unit})"
     )
     draw = blend_strip if strip else blend_sheet
-    sheet = draw(f"{processor.model_name}  /  {clip}", subtitle, shot, blend, settings, notes)
+    title, floor = f"{processor.model_name}  /  {clip}", processor.floor_of(clip)
+    sheet = draw(title, subtitle, shot, blend, settings, notes, floor=floor)
     path = output or Path("outputs") / f"{processor.model_name}_{clip}_frame{frame}.png"
     write_picture(path, sheet)
     return path

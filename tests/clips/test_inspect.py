@@ -1,6 +1,7 @@
 """test_face_blending.py: measures, findings, the sheet, and what it says to bad input."""
 
 import os
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -10,13 +11,14 @@ import cv2
 import numpy as np
 import pytest
 
+from blending.seam import SeamScore
 from blending.types import Landmarks
 from clips.chart import WIDTH_PX
 from clips.face_measures import clip_findings, face_size, frame_findings, measure_clip, stats_report
 from clips.face_plot import MEASURES, ROW_PX, face_plot
 from clips.inspect import SAMPLE_SPEECH, main, write_sheet
 from clips.library import ClipLibrary
-from clips.sheet import SHEET_GREY, SHEET_WIDTH_PX, View
+from clips.sheet import SHEET_GREY, SHEET_WIDTH_PX, View, _compared, _seam_words
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
@@ -130,6 +132,26 @@ def test_the_plot_shows_the_faces_shapes_and_nothing_of_the_clips_plot(measures)
 
 
 # The sheet
+
+
+@pytest.mark.parametrize(
+    ("hard", "blended", "floor", "said"),
+    [
+        (2.1, 0.4, 0.19, ""),
+        (0.32, 0.34, 0.15, r"differ by less than the clip's own noise makes \(0\.15\)"),
+        (0.34, 0.32, 0.15, "neither is better"),
+        (0.3, 0.6, 0.15, "worse than the hard paste"),
+        (0.3, 0.6, None, ""),
+    ],
+)
+def test_scores_are_read_against_the_clips_noise(hard, blended, floor, said):
+    scores = [SeamScore(score, np.zeros(1), {"neck": score, "right_cheek": 0}, None) for score in (hard, blended)]
+    notes = "; ".join(_compared(*scores, floor))
+    assert re.search(said, notes)
+    assert bool(notes) == bool(said)
+    noise = ", 0.15 the clip's own noise" if floor == 0.15 else ""
+    if floor != 0.19:
+        assert _seam_words(scores[0], floor) == f"seam score {hard:.2f}, most at the neck (0 is no seam{noise})"
 
 
 @pytest.fixture(scope="module")
