@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -75,10 +76,10 @@ def load_jobs(path: Path, workspace: Path | None = None) -> list[Job]:
     jobs, mistakes = [], []
     for number, entry in enumerate(entries, 1):
         try:
-            jobs.append(_job(entry, defaults, path.parent.resolve(), workspace))
+            jobs.append(_job(entry, defaults, Path(os.path.realpath(path.parent)), workspace))
         except (ClipError, ValueError) as error:
             mistakes.append(f"job {number}: {error}")
-    written = [one.resolve() for job in jobs for one in (job.output, job.unblended) if one is not None]
+    written = [Path(os.path.realpath(one)) for job in jobs for one in (job.output, job.unblended) if one is not None]
     twice = sorted({one.name for one in written if written.count(one) > 1})
     if twice:
         mistakes.append(f"each job needs an output of its own; written twice: {', '.join(twice)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -111,7 +112,7 @@ def check_picture_name(path: Path) -> Path:
     """The path, if a picture can be written under it; else ClipError."""
     if path.suffix.lower() not in PICTURES:
         raise ClipError(f"the picture's name must end in one of {', '.join(PICTURES)}; got {path.name!r}")
-    if path.is_dir():
+    if os.path.isdir(path):
         raise ClipError(f"the picture's name {path} is a folder; give a file name ending in .png")
     return path
 

@@ -179,10 +179,12 @@ def frame_size(processor: CoreClipsProcessor, performance: Performance, index: i
 
 def check_new(folder: Path) -> None:
     """ClipError unless a folder of this name can be made."""
-    if folder.exists() or folder.is_symlink():
-        what, cure = ("folder", ", or remove it first") if folder.is_dir() else ("file", " for the folder to make")
+    if os.path.lexists(folder):
+        what, cure = (
+            ("folder", ", or remove it first") if os.path.isdir(folder) else ("file", " for the folder to make")
+        )
         raise ClipError(f"the {what} {folder} exists already; give another name{cure}")
-    if not folder.parent.is_dir():
+    if not os.path.isdir(folder.parent):
         raise ClipError(f"expected the folder {folder.parent} to write into; it does not exist; create it first")
     if not os.access(folder.parent, os.W_OK):
         raise ClipError(f"nothing may be written into {folder.parent}; choose another place")
