@@ -49,7 +49,7 @@ def main() -> int:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((args.host, args.port))
         hosts = hosts_of(args.host)
-        app = build_app(workspace, device=args.device, runtime=args.runtime, accounts=accounts, hosts=hosts)
+        app = build_app(workspace, device=args.device, runtime=args.runtime, accounts=accounts, hosts=hosts, warm=True)
     except (ClipError, ModelError) as e:
         print(f"error: {e}", file=sys.stderr)
         return 2

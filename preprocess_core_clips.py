@@ -5,4 +5,5 @@ import sys
 from clips.preprocess import main
 
 if __name__ == "__main__":
+    sys.stdout.reconfigure(errors="surrogateescape")  # type: ignore[union-attr]  # names may hold any bytes
     sys.exit(main())

@@ -8,4 +8,5 @@ import sys
 if __name__ == "__main__":
     from clips.inspect import main
 
+    sys.stdout.reconfigure(errors="surrogateescape")  # type: ignore[union-attr]  # names may hold any bytes
     sys.exit(main())

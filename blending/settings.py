@@ -131,20 +131,18 @@ class BlendSettings(DeclaredSettings):
     )  # fmt: skip
     adapt: Annotated[str, among(SWITCH)] = choice(
         "on", SWITCH, label="Adapt",
-        help="on: an adaptive feather is narrowed, to half at most, where the corrected picture comes close to the "
-        "plate, and widened, by a fifth at most, where it stays far from it; the matte goes lower under a dropped "
-        "jaw; off: both are as set.",
+        help="on: an adaptive feather narrows where the corrected picture comes close to the plate, and widens where "
+        "it stays far; the matte follows a dropped jaw; off: as set.",
     )  # fmt: skip
     compositor: Annotated[str, among(_COMPOSITORS)] = choice(
         "alpha", _COMPOSITORS, label="Method",
-        help="alpha: mixed by the matte; poisson: the generated gradients between plate values, then mixed; multiband: "
-        "coarse structure mixed over a wider band than fine; hard: the whole generated square pasted after its colour "
-        "correction, to compare with.",
+        help="alpha: mixed by the matte; poisson: generated gradients between plate values; multiband: coarse "
+        "structure mixed wider than fine; hard: the square pasted whole, to compare.",
     )  # fmt: skip
     colour: Annotated[str, among(_COLOURS)] = choice(
         "membrane", _COLOURS, label="Colour",
-        help="Brings the generated colours to the plate's. membrane: place by place, where both show the same; by the "
-        "skin's statistics: covariance, mean_std (mean and contrast), histogram (whole distribution); none: none.",
+        help="Brings generated colours to the plate's. membrane: place by place; covariance, mean_std, histogram: by "
+        "the skin's statistics; none: as they are.",
     )  # fmt: skip
     colour_amount: Number = slider(
         1.0, 0.0, 1.0, 0.05, label="Colour amount",
@@ -152,13 +150,13 @@ class BlendSettings(DeclaredSettings):
     )  # fmt: skip
     texture: Number = slider(
         1.0, 0.0, 1.0, 0.05, label="Texture",
-        help="The plate's stubble and grain laid over generated skin that lacks them, never on the lips: 0 none, 1 as "
-        "much as is missing.",
+        help="The plate's stubble and grain on generated skin that lacks them, never on the lips: 0 none, 1 as much as "
+        "is missing.",
     )  # fmt: skip
     registration: Annotated[str, among(REGISTRATIONS)] = choice(
         "on", REGISTRATIONS, label="Registration",
-        help="on: the generated square is shifted and scaled onto the plate, by 3 px in 328 at most, as measured in "
-        "each frame; smoothed: by a mean over the frames around it in the same cut; off: it is not.",
+        help="on: the generated square is moved and scaled onto the plate, frame by frame, 3 px in 328 at most; "
+        "smoothed: by the mean of its neighbours; off: not.",
     )  # fmt: skip
     outward_share: Number = slider(
         0.0, 0.0, 1.0, 0.05, label="Feather outward",

@@ -49,6 +49,7 @@ def say_error(error: Exception) -> int:
 
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    sys.stdout.reconfigure(errors="surrogateescape")  # type: ignore[union-attr]  # names may hold any bytes
     code = main()
     sys.stdout.flush()
     if code == 130:

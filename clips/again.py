@@ -11,7 +11,9 @@ from clips.audio import load_audio
 from clips.core_clips_processor import MAX_SOUND_S, CoreClipsProcessor, Performance
 from clips.errors import ClipError
 from clips.library import SAMPLE_SPEECH
-from clips.recipe import Recipe, array_sha256, differences, editing_of, edits_of, file_sha256, recipe_of
+from clips.own_video import content_sha256, find_own_video
+from clips.recipe import Clip, Recipe, array_sha256, differences, editing_of, edits_of, file_sha256, recipe_of
+from clips.timeline import counted
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,34 @@ def find_sound(recipe: Recipe, video: Path) -> Path:
         f"{video.name} was made from {what}, which is neither beside it nor in the current folder with that content; "
         "name the sound with --audio"
     )
+
+
+def find_base_video(processor: CoreClipsProcessor, recipe: Recipe, video: Path) -> Path | None:
+    """The person's own video that the recipe's base is: where it was last used, beside the video or in the current
+    folder, by content. None where the base is no such video. ClipError when it is in none of these places."""
+    shown = base_of(recipe)
+    if shown is None or shown.name in processor.known_clips():
+        return None
+    folders = (video.absolute().parent, Path.cwd())
+    path = find_own_video(shown.name, shown.sha256, processor.workspace, folders)
+    if path is None:
+        raise ClipError(
+            f"{video.name} was made from the video {shown.name!r} (sha256 {shown.sha256}), which is no clip of "
+            f"{processor.model_name}, and neither where it was last used, nor beside {video.name}, nor in the current "
+            "folder with that content; name it with --base-video, or choose a clip with --clip"
+        )
+    return path
+
+
+def name_in(recipe: Recipe, path: Path) -> str | None:
+    """The name that the recipe has for this video; None when its base is another content."""
+    shown = base_of(recipe)
+    return shown.name if shown is not None and content_sha256(path) == shown.sha256 else None
+
+
+def base_of(recipe: Recipe) -> Clip | None:
+    """The one clip that the recipe shows all along; None where it chose among core clips."""
+    return next((clip for clip in recipe.clips if clip.name == recipe.base), None)
 
 
 def prepare_again(
@@ -81,11 +111,8 @@ def _obstacles(processor: CoreClipsProcessor, recipe: Recipe, wish: Wish) -> Ite
     for clip in recipe.clips:
         cure = "put it back, or choose what to show with --clip or --base-video"
         if clip.name not in processor.known_clips():
-            yield (
-                f"there is no clip {clip.name!r} of {processor.model_name}; a video of your own is given with "
-                f"--base-video; else {cure}"
-            )
+            yield (f"there is no clip {clip.name!r} of {processor.model_name} (sha256 {clip.sha256}); {cure}")
         elif processor.clip(clip.name).sha256 != clip.sha256:
             yield f"the clip {clip.name!r} has other content now; {cure}"
         elif ends.get(clip.name, 0) > (there := len(processor.clip(clip.name).landmarks())):
-            yield f"it shows frame {ends[clip.name] - 1} of {clip.name!r}, which has {there} frames; {cure}"
+            yield f"it shows frame {ends[clip.name] - 1} of {clip.name!r}, which has {counted(there, 'frame')}; {cure}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +20,8 @@ from clips.presets import load_preset
 from clips.quality import STANDARD, quality_named
 from clips.recipe import made_from, read_recipe, recipe_of
 from clips.render import Progress, check_outputs
+from clips.timeline import counted
+from clips.waiting import waiting
 
 if TYPE_CHECKING:
     from clips.core_clips_processor import Performance
@@ -53,7 +56,9 @@ class Result:
 
     @property
     def line(self) -> str:
-        return f"{self.state:8} {self.job.output.name}: {self.said}"
+        """What is told at once: why a job failed stands in the summary, where it does not scroll away."""
+        told = f"{self.seconds:.1f} s" + ("" if self.state == "failed" else f": {self.said}")
+        return f"{self.state:8} {self.job.output.name}  {told}"
 
 
 def load_jobs(path: Path, workspace: Path | None = None) -> list[Job]:
@@ -71,10 +76,10 @@ def load_jobs(path: Path, workspace: Path | None = None) -> list[Job]:
     jobs, mistakes = [], []
     for number, entry in enumerate(entries, 1):
         try:
-            jobs.append(_job(entry, defaults, path.parent.resolve(), workspace))
+            jobs.append(_job(entry, defaults, Path(os.path.realpath(path.parent)), workspace))
         except (ClipError, ValueError) as error:
             mistakes.append(f"job {number}: {error}")
-    written = [one.resolve() for job in jobs for one in (job.output, job.unblended) if one is not None]
+    written = [Path(os.path.realpath(one)) for job in jobs for one in (job.output, job.unblended) if one is not None]
     twice = sorted({one.name for one in written if written.count(one) > 1})
     if twice:
         mistakes.append(f"each job needs an output of its own; written twice: {', '.join(twice)}")
@@ -152,9 +157,11 @@ class _Processors:
         key = (job.model, job.editing)
         if self._last is None or self._last[0] != key:
             self._last = None
-            processor = CoreClipsProcessor(
-                job.model, workspace=self._workspace, editing=job.editing, device=self._device, runtime=self._runtime
-            )
+            with waiting(f"loading the model {job.model}"):
+                processor = CoreClipsProcessor(
+                    job.model, workspace=self._workspace, editing=job.editing, device=self._device,
+                    runtime=self._runtime,
+                )  # fmt: skip
             self._last = (key, processor)
         return self._last[1]
 
@@ -177,7 +184,8 @@ def run_jobs(
         try:
             check_outputs(job.output, job.unblended, keep=[job.audio])
             processor = processors.of(job)
-            performance = processor.prepare(job.audio, job.clip)
+            with waiting(f"listening to {job.audio.name}, choosing clips"):
+                performance = processor.prepare(job.audio, job.clip)
             if _is_finished(job, processor, performance):
                 yield Result(job, "skipped", "finished before, by the same recipe", time.monotonic() - started)
                 continue
@@ -189,7 +197,7 @@ def run_jobs(
             yield Result(job, "failed", " ".join(str(error).split()), time.monotonic() - started)
             continue
         seam = "" if report.seam_mean is None else f", seam {report.seam_mean:.2f}, worst {report.seam_worst:.2f}"
-        yield Result(job, "done", f"{report.frames} frames{seam}", time.monotonic() - started)
+        yield Result(job, "done", f"{counted(report.frames, 'frame')}{seam}", time.monotonic() - started)
 
 
 def _is_finished(job: Job, processor: CoreClipsProcessor, performance: Performance) -> bool:
@@ -203,8 +211,7 @@ def _is_finished(job: Job, processor: CoreClipsProcessor, performance: Performan
 
 
 def summary(results: Sequence[Result]) -> str:
-    """A table of what came of the jobs, and how many of each."""
-    width = max((len(result.job.output.name) for result in results), default=0)
-    lines = [f"{r.job.output.name:{width}}  {r.state:8} {r.seconds:7.1f} s  {r.said}" for r in results]
+    """How many jobs were done, skipped and failed, and why each of the latter."""
     counts = [f"{sum(r.state == state for r in results)} {state}" for state in ("done", "skipped", "failed")]
-    return "\n".join([*lines, ", ".join(counts)])
+    failures = [f"{r.job.output.name}: {r.said}" for r in results if r.state == "failed"]
+    return "\n".join(["", ", ".join(counts), *failures])

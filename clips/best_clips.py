@@ -8,6 +8,7 @@ import numpy as np
 
 from clips.landmarks import ClipLandmarks
 from clips.library import CoreClip
+from clips.timeline import counted
 
 
 def quality_order(landmarks: ClipLandmarks) -> tuple[int, float]:
@@ -39,4 +40,4 @@ def best_clips(clips: Sequence[CoreClip], count: int | None) -> tuple[list[CoreC
 
 def _figures(landmarks: ClipLandmarks) -> str:
     missing = int((~landmarks.found).sum())
-    return f"jitter {landmarks.jitter_pct:.2f} %" + (f", no face in {missing} frames" if missing else "")
+    return f"jitter {landmarks.jitter_pct:.2f} %" + (f", no face in {counted(missing, 'frame')}" if missing else "")

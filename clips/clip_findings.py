@@ -14,7 +14,7 @@ from blending import align_landmarks_to_reference
 from clips.clip_statistics import ClipStatistics, measure_statistics
 from clips.head_pose import turn_deg
 from clips.library import SAME_LIGHT, CoreClip, appearance_distance
-from clips.timeline import spans
+from clips.timeline import counted, frames_named
 from clips.training_light import distance_to_training, training_light
 
 # Limits. In brackets the bundled clips of one light and framing / the three hard clips / a person's 10 s.
@@ -190,8 +190,8 @@ def own_findings(one: ClipStatistics) -> list[Finding]:
         found.append(
             Finding(
                 "light change",
-                f"the light changes after frame {one.change.last}, within {one.change.first - one.change.last} frames "
-                f"(by {one.change.amount:.0f})",
+                f"the light changes after frame {one.change.last}, within "
+                f"{counted(one.change.first - one.change.last, 'frame')} (by {one.change.amount:.0f})",
                 "film with lamps and exposure left alone, or keep only one side of it", fault=True,
             )
         )  # fmt: skip
@@ -236,8 +236,7 @@ def _outlier_findings(one: ClipStatistics) -> list[Finding]:
     for what, (words, advice) in _OUTLIER_WORDS.items():
         frames = [outlier.frame for outlier in one.outliers if outlier.what == what]
         if frames:
-            noun = "frame" if len(frames) == 1 else "frames"
-            found.append(Finding(what.split(",")[0], f"{words} in {noun} {spans(frames)}", advice))
+            found.append(Finding(what.split(",")[0], f"{words} in {frames_named(frames)}", advice))
     return found
 
 

@@ -3,50 +3,43 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
 
 from blending.types import Frame
+from clips.chart import (
+    FAINT,
+    GAP_PX,
+    GREY,
+    LINE_GREY,
+    PANEL_GREY,
+    TEXT,
+    WARN,
+    WIDTH_PX,
+    Series,
+    Words,
+    broken,
+    draw_chart,
+    with_words,
+)
 from clips.clip_findings import LIGHT_STEP, LOOP_LEVELS, LOOP_PCT, ClipAssessment, ModelAssessment
 from clips.clip_statistics import LOW_CONFIDENCE
 from clips.errors import ClipError
-from clips.ffmpeg import atomic_file
+from clips.timeline import counted
 
-WIDTH_PX, ROW_PX, GAP_PX = 1600, 190, 20
-GREY, PANEL_GREY, LINE_GREY = (99, 99, 99), (82, 82, 82), (120, 120, 120)
-TEXT, FAINT, WARN = (245, 245, 245), (206, 206, 206), (120, 205, 255)  # BGR
-LINES = ((245, 245, 245), (90, 205, 250), (245, 190, 120))
-"""Up to three lines of one chart, BGR: white, yellow, blue; told apart without colour by brightness."""
-
-PICTURES = (".png", ".jpg", ".jpeg", ".webp")
+ROW_PX = 190
 MOST_CLIPS = 60
 """A picture of more rows is longer than pictures may be in some viewers (16 384 px)."""
 
 # x and width of the columns, px
 NAME_X, NAME_W = GAP_PX, 250
 POSE_X, LIGHT_X, FIND_X = 290, 590, 890
-CHART_W, CHART_H = 250, 132
 LOOP_X, LOOP_W = 1190, 170
 SCORE_X = 1385
 
-
-Words = list[tuple[float, float, str, int, tuple[int, int, int], str]]
-"""x, y, text, size, colour (BGR), anchor as Pillow names it."""
 Scales = dict[str, tuple[float, float]]
-
-
-@dataclass(frozen=True)
-class Series:
-    """One line of a chart: values over frames, NaN where there is none, and its name."""
-
-    name: str
-    values: NDArray[np.floating]
 
 
 def clip_plot(model: ModelAssessment) -> Frame:
@@ -58,7 +51,7 @@ def clip_plot(model: ModelAssessment) -> Frame:
         )
     advice = [(one.name, str(found)) for one in model.clips for found in one.findings]
     foot = [f"{name}: {words}" for name, words in advice] or ["Nothing stands out."]
-    lines = [line for text in [*foot, model.score_words] for line in _broken(text, 18, WIDTH_PX - 2 * GAP_PX)]
+    lines = [line for text in [*foot, model.score_words] for line in broken(text, 18, WIDTH_PX - 2 * GAP_PX)]
     top = 104
     height = top + ROW_PX * len(model.clips) + GAP_PX + 26 * len(lines) + GAP_PX
     canvas = np.full((height, WIDTH_PX, 3), GREY, np.uint8)
@@ -78,7 +71,7 @@ def clip_plot(model: ModelAssessment) -> Frame:
         words += _draw_row(canvas, top + row * ROW_PX, one, ranks[one.name], one.name == model.lead, scales)
     y = top + ROW_PX * len(model.clips) + GAP_PX
     words += [(GAP_PX, y + 26 * number, line, 18, FAINT, "la") for number, line in enumerate(lines)]
-    return _with_words(canvas, words)
+    return with_words(canvas, words)
 
 
 def _scales(clips: Sequence[ClipAssessment]) -> Scales:
@@ -100,76 +93,32 @@ def _draw_row(canvas: Frame, y: int, one: ClipAssessment, rank: int, lead: bool,
     stats = one.statistics
     words: Words = []
     canvas[y - 1 : y, GAP_PX:-GAP_PX] = LINE_GREY
-    for number, line in enumerate(_broken(one.name, 22, NAME_W)[:3]):
+    for number, line in enumerate(broken(one.name, 22, NAME_W)[:3]):
         words.append((NAME_X, y + 10 + 27 * number, line, 22, TEXT, "la"))
-    below = y + 14 + 27 * len(_broken(one.name, 22, NAME_W)[:3])
-    facts = [f"{stats.kind}{', lead' if lead else ''}", f"{stats.frames} frames, face {stats.face_px:.0f} px"]
+    below = y + 14 + 27 * len(broken(one.name, 22, NAME_W)[:3])
+    facts = [
+        f"{stats.kind}{', lead' if lead else ''}",
+        f"{counted(stats.frames, 'frame')}, face {stats.face_px:.0f} px",
+    ]
     odd = len({outlier.frame for outlier in stats.outliers})
     if odd:
-        facts.append(f"{odd} odd frames")
+        facts.append(counted(odd, "odd frame"))
     words += [(NAME_X, below + 22 * k, fact, 17, FAINT, "la") for k, fact in enumerate(facts)]
     marks = sorted({outlier.frame for outlier in stats.outliers})
     pose = [Series(name, stats.pose_deg[:, axis]) for axis, name in enumerate(("yaw", "pitch", "roll"))]
     light = [Series("skin L", stats.light[:, 0]), Series("left - right", stats.light[:, 3])]
     light.append(Series("background L", stats.light[:, 4]))
     confidence = np.where(stats.found, stats.confidence, 0.0)
-    words += _chart(canvas, POSE_X, y + 8, pose, scales["pose"], stats.found, marks)
+    words += draw_chart(canvas, POSE_X, y + 8, pose, scales["pose"], stats.found, marks)
     change = () if stats.change is None or stats.change.amount <= LIGHT_STEP else (stats.change.last,)
-    words += _chart(canvas, LIGHT_X, y + 8, light, scales["light"], stats.found, marks, change)
+    words += draw_chart(canvas, LIGHT_X, y + 8, light, scales["light"], stats.found, marks, change)
     high = scales["landmarks"][1]
     found = [Series("confidence", confidence), Series("jitter %", stats.bend_pct / high)]
-    words += _chart(
+    words += draw_chart(
         canvas, FIND_X, y + 8, found, (0.0, 1.0), None, marks, level=LOW_CONFIDENCE, tops=("1", f"{high:.1f}")
     )
     words += _loop_cell(canvas, y + 8, one)
     return words + _score_cell(canvas, y + 8, one, rank)
-
-
-def _chart(
-    canvas: Frame, x: int, y: int, series: Sequence[Series], scale: tuple[float, float],
-    found: NDArray[np.bool_] | None, marks: Sequence[int], changes: Sequence[int] = (), *,
-    level: float = 0.0, tops: Sequence[str] = (),
-) -> Words:  # fmt: skip
-    """Lines over frames in a panel, with a key below; ticks at the foot: odd frames; upright lines: changes. level: a
-    thin line; tops: what each line reaches at the top, where they differ."""
-    low, high = scale
-    frames = len(series[0].values)
-    canvas[y : y + CHART_H, x : x + CHART_W] = PANEL_GREY
-
-    def across(frame: float) -> float:
-        return x + 2 + (CHART_W - 5) * frame / max(frames - 1, 1)
-
-    def up(value: float) -> float:
-        return y + CHART_H - 3 - (CHART_H - 6) * (min(max(value, low), high) - low) / (high - low)
-
-    if low < level < high:
-        canvas[round(up(level)), x : x + CHART_W] = LINE_GREY
-    for change in changes:
-        canvas[y : y + CHART_H, round(across(change))] = WARN
-    for number, line in enumerate(series):
-        shown = np.isfinite(line.values) if found is None else np.isfinite(line.values) & found
-        for run in _runs(shown):
-            points = np.array([(across(k), up(float(line.values[k]))) for k in run])
-            cv2.polylines(canvas, [np.rint(points * 16).astype(np.int32)], False, LINES[number], 1, cv2.LINE_AA, 4)
-    for frame in marks:
-        canvas[y + CHART_H - 7 : y + CHART_H, round(across(frame))] = WARN
-    beside = x + CHART_W + 5
-    words: Words = [(beside, y + 20 * k - 3, text, 15, LINES[k], "la") for k, text in enumerate(tops)]
-    words = words or [(beside, y - 3, f"{high:.0f}", 15, FAINT, "la")]
-    words.append((beside, y + CHART_H + 2, f"{low:.0f}", 15, FAINT, "ld"))
-    if low < level < high:
-        words.append((beside, up(level), f"{level:g}", 15, FAINT, "lm"))
-    place: float = x
-    for number, line in enumerate(series):
-        words.append((place, y + CHART_H + 6, line.name, 16, LINES[number], "la"))
-        place += ImageFont.load_default(16).getlength(line.name) + 14
-    return words
-
-
-def _runs(shown: NDArray[np.bool_]) -> list[NDArray[np.intp]]:
-    """Frame numbers where shown, split where frames are missing."""
-    known = np.flatnonzero(shown)
-    return [run for run in np.split(known, np.flatnonzero(np.diff(known) > 1) + 1) if len(run)]
 
 
 def _loop_cell(canvas: Frame, y: int, one: ClipAssessment) -> Words:
@@ -204,45 +153,3 @@ def _score_cell(canvas: Frame, y: int, one: ClipAssessment, rank: int) -> Words:
     if fault is not None:
         words.append((SCORE_X, y + 62 + 20 * len(lost), f"unfit: {fault.topic}", 16, WARN, "la"))
     return words
-
-
-def _broken(text: str, size: int, width_px: int) -> list[str]:
-    """Words broken into lines of at most width_px."""
-    font = ImageFont.load_default(size)
-    lines = [""]
-    for word in text.split():
-        longer = f"{lines[-1]} {word}".strip()
-        if lines[-1] and font.getlength(longer) > width_px:
-            lines.append(word)
-        else:
-            lines[-1] = longer
-    return lines
-
-
-def _with_words(canvas: Frame, words: Words) -> Frame:
-    picture = Image.fromarray(np.ascontiguousarray(canvas[..., ::-1]))
-    pen = ImageDraw.Draw(picture)
-    fonts: dict[int, object] = {}
-    load: Callable[[int], object] = ImageFont.load_default
-    for x, y, text, size, colour, anchor in words:
-        font = fonts.setdefault(size, load(size))
-        pen.text((x, y), text, fill=colour[::-1], font=font, anchor=anchor)  # type: ignore[arg-type]
-    return np.ascontiguousarray(np.asarray(picture)[..., ::-1])
-
-
-def check_picture_name(path: Path) -> Path:
-    """The path, if a picture can be written under it; else ClipError."""
-    if path.suffix.lower() not in PICTURES:
-        raise ClipError(f"the picture's name must end in one of {', '.join(PICTURES)}; got {path.name!r}")
-    if path.is_dir():
-        raise ClipError(f"the picture's name {path} is a folder; give a file name ending in .png")
-    return path
-
-
-def write_picture(path: Path, picture: Frame) -> None:
-    """Write it, complete or not at all. ClipError where it cannot be."""
-    encoded, content = cv2.imencode(check_picture_name(path).suffix, picture)
-    if not encoded:
-        raise ClipError(f"the picture cannot be written as {path.suffix}; give a name ending in .png")
-    with atomic_file(path) as partial:
-        partial.write_bytes(content.tobytes())

@@ -228,16 +228,19 @@ class CoreClipsProcessor:
             sound_file=path.name if path else None, sound_sha256=file_sha256(path) if path else None,
         )  # fmt: skip
 
-    def add_own_video(self, path: Path, *, progress: Callable[[int, int], None] | None = None) -> str:
+    def add_own_video(
+        self, path: Path, *, called: str | None = None, progress: Callable[[int, int], None] | None = None
+    ) -> str:
         """Make a person's own video usable as a base; returns the name by which this processor's `prepare` knows it:
-        one content has one name here, and maybe another one in another processor. ClipError and progress as
-        `open_own_video`."""
+        one content has one name here, and maybe another one in another processor. called: the name wished for, in
+        the place of the file's. ClipError and progress as `open_own_video`."""
         clip = open_own_video(path, self.workspace, self.model_name, progress=progress)
         with self._lock:
             name = next((known for known, own in self._own.items() if own.landmarks_path == clip.landmarks_path), "")
             if not name:
                 taken = {AUTOMATIC, *self.clips, *self._own}
-                name = clip.name if clip.name not in taken else f"{clip.name} {clip.sha256[:6]}"
+                wished = called or clip.name
+                name = wished if wished not in taken else f"{wished} {clip.sha256[:6]}"
             if name not in self._own or not self._own[name].path.exists():
                 self._own[name] = replace(clip, name=name)
                 self._frames.pop(name, None)
@@ -280,11 +283,10 @@ class CoreClipsProcessor:
 
     def notes_on(self, edits: EditList, samples: int) -> tuple[str, ...]:
         """Notes on a list from outside. ClipError unless it fits the clips, all of one size, and the sound."""
-        lengths = {}
-        for name in {cut.clip for cut in edits.cuts} & set(self.clips):
-            lengths[name] = len(self.clip(name).landmarks().found)
-        check_edits(edits, dict.fromkeys(self.clips, 0) | lengths, frame_count(samples, SAMPLE_RATE))
-        used = [self.clips[name] for name in sorted(lengths)]
+        known = self.known_clips()
+        lengths = {name: len(self.clip(name).landmarks()) for name in {cut.clip for cut in edits.cuts} & set(known)}
+        check_edits(edits, dict.fromkeys(known, 0) | lengths, frame_count(samples, SAMPLE_RATE))
+        used = [self.clip(name) for name in sorted(lengths)]
         other = [clip for clip in used if clip.landmarks().size_wh != used[0].landmarks().size_wh]
         if other:
             raise ClipError(

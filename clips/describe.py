@@ -12,7 +12,7 @@ from clips.frame_folders import read_frame_folder
 from clips.library import ClipLibrary, CoreClip, default_workspace, workspace_folder
 from clips.lms import LMS_DETECTOR, read_lms_folder
 from clips.name_durations import name_note
-from clips.timeline import FPS, spans
+from clips.timeline import FPS, counted, frames_named
 from clips.video import probe
 
 
@@ -42,9 +42,8 @@ def render_notes(clips: Sequence[CoreClip], edits: EditList) -> tuple[str, ...]:
             notes.append(f"{clip.name}: landmarks from its .lms files of {marks.points.shape[1]} points")
         lost = sorted(number for number in driven_frames(edits, clip.name) if not found[number])
         if lost:
-            plural = "s" if len(lost) > 1 else ""
             notes.append(
-                f"{clip.name}: no face in frame{plural} {spans(lost)}: the plate is left as it is there, "
+                f"{clip.name}: no face in {frames_named(lost)}: the plate is left as it is there, "
                 "its lips do not follow the sound"
             )
     sizes = {clip.info.size_wh for clip in used}
@@ -85,8 +84,8 @@ def describe_clip(clip: CoreClip) -> list[str]:
     rate = f"{float(info.fps):g} fps" + ("" if info.regular else " on average, uneven")
     shown = "" if info.fps == FPS and info.regular else f", shown as {clip.info.frames} at {FPS} fps"
     first = (
-        f"{clip.name}: {clip.kind}, {kind}, {info.width} x {info.height} px, {info.frames} frames at {rate}{shown}, "
-        f"{info.duration_s:.2f} s"
+        f"{clip.name}: {clip.kind}, {kind}, {info.width} x {info.height} px, "
+        f"{counted(info.frames, 'frame')} at {rate}{shown}, {info.duration_s:.2f} s"
     )
     return [first, f"  {_state(clip)}", *(f"  {note}" for note in notes)]
 
@@ -98,7 +97,7 @@ def _state(clip: CoreClip) -> str:
         return f"not ready: {error}"
     made = "detected" if landmarks.detector not in LMS_DETECTOR.values() else "out of .lms files"
     missing = len(landmarks) - int(landmarks.found.sum())
-    return f"ready: landmarks {made}" + (f", no face in {missing} frames" if missing else "")
+    return f"ready: landmarks {made}" + (f", no face in {counted(missing, 'frame')}" if missing else "")
 
 
 def describe_model(library: ClipLibrary, model: str) -> list[str]:

@@ -20,6 +20,7 @@ from clips.ffmpeg import atomic_file
 from clips.library import default_workspace, workspace_folder
 from clips.timeline import FrameRange, frame_count
 from clips.timeline_picture import summary, timeline_picture
+from clips.waiting import waiting
 
 MOST_CMX_EVENTS = 999
 
@@ -70,9 +71,11 @@ def edit_command(args: argparse.Namespace) -> int:
     editing = editing_from(args)
     wav = load_audio(args.audio)
     given = load_edits(args.edits) if args.edits else None
-    processor = CoreClipsProcessor(args.model, workspace=args.workspace, editing=editing)
-    edits, notes = processor.edit_list(wav) if given is None else (given, processor.notes_on(given, len(wav)))
-    joins = processor.joins(edits)
+    with waiting(f"loading the model {args.model}"):
+        processor = CoreClipsProcessor(args.model, workspace=args.workspace, editing=editing)
+    with waiting(f"listening to {args.audio.name}, choosing clips"):
+        edits, notes = processor.edit_list(wav) if given is None else (given, processor.notes_on(given, len(wav)))
+        joins = processor.joins(edits)
     if args.output:
         save_edits(edits, args.output)
     if args.edl:

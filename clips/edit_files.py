@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from clips.edit_list import Cut, EditList
 from clips.errors import ClipError
 from clips.ffmpeg import atomic_file, check_source
-from clips.timeline import FPS, FrameRange
+from clips.timeline import FPS, FrameRange, counted
 
 FORMAT = 1
 MOST_DISSOLVED = 6
@@ -127,7 +127,7 @@ def check_edits(edits: EditList, clip_frames: Mapping[str, int], frames: int) ->
             )
     if edits.frames != frames:
         raise ClipError(
-            f"the edit list must cover the sound's {frames} frames; it has {edits.frames}; "
+            f"the edit list must cover the sound's {counted(frames, 'frame')}; it has {edits.frames}; "
             "it was made for another sound: write it again with `python -m clips edit`"
         )
 

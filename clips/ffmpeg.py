@@ -48,7 +48,7 @@ def check_source(path: Path | str, what: str) -> Path:
     if "\0" in str(path):
         raise ClipError(f"expected the path of a {what} file; got one with a NUL character; choose another file")
     path = Path(path)
-    if path.is_dir():
+    if os.path.isdir(path):
         raise ClipError(f"expected a {what} file; {path} is a folder; name a file inside it")
     try:
         size = path.stat().st_size

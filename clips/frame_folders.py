@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -43,7 +44,7 @@ class FrameFolder:
 
 def is_frame_folder(path: Path) -> bool:
     """Whether a folder holds a clip as extracted frames."""
-    return (path / PICTURES).is_dir()
+    return os.path.isdir(path / PICTURES)
 
 
 def read_frame_folder(path: Path) -> FrameFolder:
@@ -70,7 +71,7 @@ def read_frame_folder(path: Path) -> FrameFolder:
     if len(held) * 100 > MAX_MISSING_PCT * len(numbers):
         raise ClipError(
             f"expected frames {numbers.start} to {numbers.stop - 1} in {path / PICTURES}; {len(held)} of "
-            f"{len(numbers)} are missing or damaged ({spans(held)}); extract them again"
+            f"{len(numbers)} {'is' if len(held) == 1 else 'are'} missing or damaged ({spans(held)}); extract them again"
         )
     pictures: list[Path] = []
     for number in numbers:

@@ -6,7 +6,6 @@ import argparse
 import errno
 import json
 import os
-import secrets
 import shutil
 import sys
 import threading
@@ -28,7 +27,9 @@ from clips.errors import ClipError
 from clips.library import default_workspace, workspace_folder
 from clips.presets import change_settings, load_preset
 from clips.render import RenderCancelled
-from clips.timeline import FPS, FrameRange
+from clips.scratch import scratch_folder, sweep
+from clips.timeline import FPS, FrameRange, counted
+from clips.waiting import waiting
 
 if TYPE_CHECKING:
     from clips.core_clips_processor import CoreClipsProcessor, Performance, Shot
@@ -178,10 +179,12 @@ def frame_size(processor: CoreClipsProcessor, performance: Performance, index: i
 
 def check_new(folder: Path) -> None:
     """ClipError unless a folder of this name can be made."""
-    if folder.exists() or folder.is_symlink():
-        what, cure = ("folder", ", or remove it first") if folder.is_dir() else ("file", " for the folder to make")
+    if os.path.lexists(folder):
+        what, cure = (
+            ("folder", ", or remove it first") if os.path.isdir(folder) else ("file", " for the folder to make")
+        )
         raise ClipError(f"the {what} {folder} exists already; give another name{cure}")
-    if not folder.parent.is_dir():
+    if not os.path.isdir(folder.parent):
         raise ClipError(f"expected the folder {folder.parent} to write into; it does not exist; create it first")
     if not os.access(folder.parent, os.W_OK):
         raise ClipError(f"nothing may be written into {folder.parent}; choose another place")
@@ -189,24 +192,23 @@ def check_new(folder: Path) -> None:
 
 @contextmanager
 def new_folder(folder: Path) -> Iterator[Path]:
-    """A hidden folder beside `folder` to write into; it becomes `folder` on success and is removed on any error.
+    """A hidden folder beside `folder` to write into; it becomes `folder` on success and is removed on any error. What a
+    process that was killed left there is removed first.
 
     ClipError when `folder` exists, or cannot be made, or the disk is full.
     """
     check_new(folder)
-    partial = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.part")
+    sweep(folder.parent)
     try:
-        partial.mkdir()
-        yield partial
-        if folder.exists():  # renaming onto an empty folder would succeed
-            raise ClipError(f"the folder {folder} has come to be meanwhile; give another name")
-        os.rename(partial, folder)
+        with scratch_folder(folder.parent) as partial:
+            yield partial
+            if folder.exists():  # renaming onto an empty folder would succeed
+                raise ClipError(f"the folder {folder} has come to be meanwhile; give another name")
+            os.rename(partial, folder)
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         cure = "free some space, or hand off fewer frames with --frames" if full else "choose another place"
         raise ClipError(f"cannot write {folder} ({error.strerror}); {cure}") from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def _write_frame(
@@ -263,10 +265,10 @@ def _check_space(partial: Path, folder: Path, frames: int, say: Callable[[str], 
     needed = frames * sum(path.stat().st_size for path in partial.iterdir())
     free = shutil.disk_usage(partial).free
     if say is not None:
-        say(f"{frames} frames will take about {_size_words(needed)}; {_size_words(free)} are free")
+        say(f"{counted(frames, 'frame')} will take about {_size_words(needed)}; {_size_words(free)} are free")
     if needed * SPARE > free:
         raise ClipError(
-            f"not enough space for {folder}: {frames} frames take about {_size_words(needed)}, and "
+            f"not enough space for {folder}: {counted(frames, 'frame')}: about {_size_words(needed)}, and "
             f"{_size_words(free)} are free; free some, or hand off fewer frames with --frames"
         )
 
@@ -412,14 +414,18 @@ def handoff_command(args: argparse.Namespace) -> int:
     settings = change_settings(load_preset(args.preset, args.workspace), args.changes)
     editing = editing_from(args)
     check_new(args.output)
-    from models import ModelError  # takes seconds: a mistyped setting is answered before
+    loading = f"loading the model {args.model}"
+    with waiting(loading):
+        from models import ModelError  # takes seconds: a mistyped setting is answered before
 
     try:
-        processor = CoreClipsProcessor(
-            args.model, workspace=args.workspace, settings=settings, editing=editing, device=args.device,
-            runtime=args.runtime,
-        )  # fmt: skip
-        performance = processor.prepare(args.audio, args.clip or AUTOMATIC)
+        with waiting(loading):
+            processor = CoreClipsProcessor(
+                args.model, workspace=args.workspace, settings=settings, editing=editing, device=args.device,
+                runtime=args.runtime,
+            )  # fmt: skip
+        with waiting(f"listening to {args.audio.name}, choosing clips"):
+            performance = processor.prepare(args.audio, args.clip or AUTOMATIC)
         report = hand_off(
             processor, performance, args.output, frames=args.frames, progress=frames_bar(),
             say=lambda words: print(words, file=sys.stderr, flush=True),
@@ -429,5 +435,5 @@ def handoff_command(args: argparse.Namespace) -> int:
     for note in performance.notes:
         print(f"note: {note}")
     solved = f"; crop and matte of {report.solved_frames} are solved for a plain over" if report.solved_frames else ""
-    print(f"wrote {report.folder}: {len(report.frames)} frames, {_size_words(report.size_bytes)}{solved}")
+    print(f"wrote {report.folder}: {counted(len(report.frames), 'frame')}, {_size_words(report.size_bytes)}{solved}")
     return 0

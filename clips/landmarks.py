@@ -22,6 +22,7 @@ from blending.temporal import smooth_landmarks
 from blending.types import LARGEST_PX, CropBox, Frame, Landmarks, check_frame
 from clips.errors import ClipError
 from clips.ffmpeg import atomic_file
+from clips.timeline import counted
 
 FORMAT = 1
 """Version of the landmark file; a file of another version is made again by preprocessing."""
@@ -232,8 +233,8 @@ class ClipLandmarks:
         found = np.array([one is not None for one in detections], bool)
         if not found.any():
             raise ClipError(
-                f"expected a face; none was found in {len(detections)} frames; use footage in which the face "
-                "is in the picture, lit and at least 4 % of the picture's width"
+                f"expected a face; none was found in {counted(len(detections), 'frame')}; use footage in which the "
+                "face is in the picture, upright, lit and at least 4 % of the picture's width"
             )
         known = np.flatnonzero(found)
         faces = np.stack([one.points for one in detections if one is not None])
@@ -265,6 +266,15 @@ class ClipLandmarks:
         """Median side of the generator's square over the clip, in px."""
         widths = [self.at(i).anchor("crop_right")[0] - self.at(i).anchor("crop_left")[0] for i in range(len(self))]
         return float(np.median(widths))
+
+    @property
+    def roll_deg(self) -> float:
+        """How the line through the eyes lies in the picture, mean over the frames with a face: 0 is upright, 90 a face
+        that is turned clockwise onto its side; -180..180."""
+        frames = np.flatnonzero(self.found)
+        eyes = [self.at(int(i)).anchor("right_eye_outer") - self.at(int(i)).anchor("left_eye_outer") for i in frames]
+        across, down = np.sum(eyes, axis=0)
+        return float(np.degrees(np.arctan2(down, across)))
 
     @property
     def jitter_pct(self) -> float:

@@ -49,8 +49,8 @@ def default_workspace() -> Path:
 def workspace_folder(text: str) -> Path:
     """For command lines: a folder that is there; argparse shows what is wrong with another one."""
     path = Path(text)
-    if not path.is_dir():
-        what = "is a file" if path.exists() else "does not exist"
+    if not os.path.isdir(path):
+        what = "is a file" if os.path.exists(path) else "does not exist"
         raise argparse.ArgumentTypeError(f"expected a folder; {text} {what}; create the folder first")
     return path
 

@@ -9,7 +9,7 @@ import numpy as np
 from clips.errors import ClipError
 from clips.frame_folders import FrameFolder
 from clips.landmarks import ClipLandmarks, Detection, read_lms
-from clips.timeline import spans
+from clips.timeline import frames_named
 
 LMS_DETECTOR = {68: "lms68", 110: "lms110"}
 """What `ClipLandmarks.detector` says of landmarks out of .lms files, by their number of points."""
@@ -42,7 +42,7 @@ def read_lms_folder(path: Path, folder: FrameFolder) -> tuple[ClipLandmarks | No
     ]
     found = ClipLandmarks.from_detections(detections, folder.size_wh)
     missing = [index for index, ok in enumerate(seen) if not ok]
-    return found, f"no .lms file shows a face in frames {spans(missing)}" if missing else ""
+    return found, f"no .lms file shows a face in {frames_named(missing)}" if missing else ""
 
 
 def _face(file: Path, size_wh: tuple[int, int]) -> np.ndarray | None:

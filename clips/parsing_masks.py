@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from blending.parsing import plate_mask_from_parsing
 from clips.errors import ClipError
 from clips.library import CoreClip
-from clips.timeline import FPS
+from clips.timeline import FPS, counted
 from clips.video import probe
 
 _NUMBERED = re.compile(r"(0|[1-9]\d*)\.png")
@@ -73,4 +73,4 @@ def find_parsing(workspace: Path, clip: CoreClip) -> tuple[ParsingMasks | None, 
             files = np.asarray(info.source_indices(FPS), np.intp)
             return ParsingMasks(folder, files, info.size_wh), f"{clip.name} has parsing masks"
     found = max(counts.values())
-    return None, f"parsing masks are left aside: there are {found}, and {clip.name} has {info.frames} frames"
+    return None, f"parsing masks are left aside: there are {found}, and {clip.name} has {counted(info.frames, 'frame')}"

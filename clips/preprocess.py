@@ -11,8 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
+from clips.chart import check_picture_name, write_picture
 from clips.clip_findings import ClipAssessment, ModelAssessment, assess_model
-from clips.clip_plot import check_picture_name, clip_plot, write_picture
+from clips.clip_plot import clip_plot
 from clips.clip_table import advice_lines, assessment_table, ranking_lines
 from clips.describe import clip_notes
 from clips.errors import ClipError
@@ -21,7 +22,7 @@ from clips.frame_folders import read_frame_folder
 from clips.landmarks import LANDMARK_DETECTORS, ClipLandmarks, FaceDetector, detect_landmarks, write_lms
 from clips.library import ClipLibrary, CoreClip, measure_appearance, workspace_folder
 from clips.lms import LMS_DETECTOR, read_lms_folder
-from clips.timeline import FPS, spans
+from clips.timeline import FPS, counted, spans
 from clips.video import probe, read_frames
 
 DETECTOR = "facemesh"
@@ -32,6 +33,7 @@ MIN_CONFIDENCE = 0.6
 MAX_JITTER_PCT = 1.0
 MAX_STEP_PCT = 25.0
 MIN_FACE_SIZE_PX = 64.0
+MAX_ROLL_DEG = 45.0
 
 Progress = Callable[[int, int], None]
 """Called with frames done and frames in all."""
@@ -144,24 +146,46 @@ def verify_clip(clip: CoreClip, assessment: ClipAssessment | None = None) -> Cli
     confidence = float(landmarks.confidence[found].mean())
     found_pct = 100 * float(found.mean())
     jitter_pct = landmarks.jitter_pct
+    lying = lying_words(landmarks)
     checks = [
+        (not lying, lying),
         (not probe(clip.path).damaged, "; ".join(probe(clip.path).notes)),
-        (len(landmarks) == info.frames, f"{len(landmarks)} frames in the landmarks, {info.frames} in the video"),
+        (
+            len(landmarks) == info.frames,
+            f"{counted(len(landmarks), 'frame')} in the landmarks, {info.frames} in the video",
+        ),
         (landmarks.size_wh == info.size_wh, "landmarks were made at another picture size"),
-        (found_pct >= MIN_FOUND_PCT, f"no face in {np.count_nonzero(~found)} frames ({spans(np.flatnonzero(~found))})"),
+        (
+            found_pct >= MIN_FOUND_PCT,
+            f"no face in {counted(np.count_nonzero(~found), 'frame')} ({spans(np.flatnonzero(~found))})",
+        ),
         (not confidence < MIN_CONFIDENCE, f"confidence below {MIN_CONFIDENCE:g}: light the face, or film it larger"),
         (
             not jitter_pct > MAX_JITTER_PCT,
             f"landmarks jitter by more than {MAX_JITTER_PCT:g} %: film sharper or larger",
         ),
         (step_pct <= MAX_STEP_PCT, f"the face jumps at frame {step + 1}: a cut, or a second face"),
-        (size >= MIN_FACE_SIZE_PX, f"face smaller than {MIN_FACE_SIZE_PX:g} px: film it larger"),
+        (bool(lying) or size >= MIN_FACE_SIZE_PX, f"face smaller than {MIN_FACE_SIZE_PX:g} px: film it larger"),
     ]
     faults = () if assessment is None else tuple(found.words for found in assessment.findings if found.fault)
     return ClipReport(
         clip, info.frames, probe(clip.path).fps, info.size_wh, found_pct, confidence, jitter_pct, step_pct, size,
         tuple(reason for fine, reason in checks if not fine) + faults, clip_notes(clip),
     )  # fmt: skip
+
+
+def lying_words(landmarks: ClipLandmarks) -> str:
+    """What to tell of a face that is not upright, which no network can draw, with the cure; "" of another one. Its
+    square is measured along the picture's rows, and is no measure of its size."""
+    roll = landmarks.roll_deg
+    if abs(roll) <= MAX_ROLL_DEG:
+        return ""
+    way, back = ("clockwise", "cclock") if roll > 0 else ("counter-clockwise", "clock")
+    cure = f"transpose={back}" if abs(roll) < 180 - MAX_ROLL_DEG else "hflip,vflip"
+    return (
+        f"the face is not upright: it is turned {abs(roll):.0f} degrees {way}; turn the video upright, e.g. "
+        f"ffmpeg -i IN -vf {cure} OUT.mp4"
+    )
 
 
 _HEADER = ("model", "clip", "frames", "fps", "size", "found %", "confid.", "jitter %", "face px", "verdict")
@@ -312,7 +336,8 @@ def main(argv: Sequence[str] | None = None) -> int:
                     print(f"{clip.model} / {clip.name}  is a folder of frames: its own landmark files are left alone")
                     continue
                 folder = library.workspace / "dataset" / clip.model / "core_clips" / clip.name / "landmarks"
-                print(f"{clip.model} / {clip.name}  {len(write_lms(folder, clip.landmarks()))} files in {folder}")
+                written = write_lms(folder, clip.landmarks())
+                print(f"{clip.model} / {clip.name}  {counted(len(written), 'file')} in {folder}")
         models = [] if options.clip else dict.fromkeys(clip.model for clip in clips)
         for stray in dict.fromkeys(one for model in models for one in library.strays(model)):
             print(f"note: {stray}")

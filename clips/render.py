@@ -174,17 +174,17 @@ def check_outputs(output: Path, unblended: Path | None, *, keep: Sequence[Path] 
             continue
         if "\0" in str(path):
             raise ClipError(f"the output's name must not hold a NUL character; got {path.name!r}")
+        if len(os.fsencode(path.name)) > 255:
+            raise ClipError(f"the output's name must have at most 255 bytes; got {len(os.fsencode(path.name))}")
         if path.suffix.lower() != ".mp4":
             raise ClipError(f"the output must be named .mp4; got {path.name!r}")
-        if not path.parent.is_dir():
+        if not os.path.isdir(path.parent):
             raise ClipError(f"the output's folder {path.parent} does not exist; create it first")
         if not os.access(path.parent, os.W_OK):
             raise ClipError(f"nothing may be written into the output's folder {path.parent}; choose another one")
-        if path.is_dir():
+        if os.path.isdir(path):
             raise ClipError(f"the output {path} is a folder; give a file name ending in .mp4")
-        if len(os.fsencode(path.name)) > 255:
-            raise ClipError(f"the output's name must have at most 255 bytes; got {len(os.fsencode(path.name))}")
-        if path.resolve() in [one.resolve() for one in keep]:
+        if os.path.realpath(path) in map(os.path.realpath, keep):
             raise ClipError(f"the output would overwrite {path.name}, which is rendered from; give another name")
-    if unblended is not None and output.resolve() == unblended.resolve():
+    if unblended is not None and os.path.realpath(output) == os.path.realpath(unblended):
         raise ClipError("the blended and the unblended video need two names; got one for both")

@@ -11,7 +11,7 @@ from pathlib import Path
 import yaml
 
 from blending import BlendSettings
-from clips.again import Wish, find_sound, prepare_again
+from clips.again import Wish, find_base_video, find_sound, name_in, prepare_again
 from clips.core_clips_processor import AUTOMATIC, CoreClipsProcessor, Performance
 from clips.edit_command import add_editing_flags, editing_from
 from clips.edit_files import load_edits
@@ -23,7 +23,8 @@ from clips.presets import change_settings, load_preset
 from clips.quality import QUALITIES, STANDARD
 from clips.recipe import Recipe, editing_of, read_recipe, settings_of
 from clips.render import Progress, RenderReport, check_outputs
-from clips.timeline import FrameRange
+from clips.timeline import FrameRange, counted
+from clips.waiting import waiting
 
 
 def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -107,18 +108,26 @@ def render_command(args: argparse.Namespace) -> int:
     quality = args.quality or (like.quality if like else STANDARD)
 
     def prepared() -> tuple[CoreClipsProcessor, Performance]:
-        processor = CoreClipsProcessor(
-            args.model or (like.model.name if like else "LS1"), workspace=args.workspace, settings=settings,
-            editing=editing, best_clips=args.best_clips, device=args.device,
-            runtime=like.model.runtime if like and args.runtime == "auto" and args.device == "auto" else args.runtime,
-        )  # fmt: skip
-        base = args.clip
-        if args.base_video is not None:
-            base = processor.add_own_video(args.base_video, progress=frames_bar("finding the face: "))
-        if like is None or edits is not None:
-            return processor, processor.prepare(audio, base or (like.base if like else AUTOMATIC), edits=edits)
-        wish = Wish(args.model, base or (AUTOMATIC if args.best_clips else None))
-        return processor, prepare_again(processor, like, settings, quality, audio, args.like, wish)
+        model = args.model or (like.model.name if like else "LS1")
+        with waiting(f"loading the model {model}"):
+            processor = CoreClipsProcessor(
+                model, workspace=args.workspace, settings=settings, editing=editing, best_clips=args.best_clips,
+                device=args.device,
+                runtime=like.model.runtime if like and args.runtime == args.device == "auto" else args.runtime,
+            )  # fmt: skip
+        base, video = args.clip, args.base_video
+        if like is not None and edits is None and base is video is args.best_clips is None:
+            video = find_base_video(processor, like, args.like)
+            check_outputs(args.output, args.unblended, keep=[video] if video else [])
+        if video is not None:
+            base = processor.add_own_video(
+                video, called=name_in(like, video) if like else None, progress=frames_bar("finding the face: ")
+            )
+        with waiting(f"listening to {audio.name}, choosing clips"):
+            if like is None or edits is not None:
+                return processor, processor.prepare(audio, base or (like.base if like else AUTOMATIC), edits=edits)
+            wish = Wish(args.model, base or (AUTOMATIC if args.best_clips else None))
+            return processor, prepare_again(processor, like, settings, quality, audio, args.like, wish)
 
     processor, performance = cancellable(prepared, stop_when(None))  # Ctrl-C does not wait for a network to be loaded
     prepared_s = time.monotonic() - started
@@ -145,7 +154,7 @@ def like_settings(args: argparse.Namespace, like: Recipe | None) -> BlendSetting
 
 def said_of(report: RenderReport) -> str:
     """Frames, rate and seam score of a render."""
-    said = f"{report.frames} frames, {report.frames_per_second:.1f} frames per second"
+    said = f"{counted(report.frames, 'frame')}, {report.frames_per_second:.1f} frames per second"
     if report.seam_mean is None:
         return said
     return f"{said}, seam score {report.seam_mean:.2f} (worst {report.seam_worst:.2f} at frame {report.worst_frame})"
@@ -173,7 +182,7 @@ def recipe_command(args: argparse.Namespace) -> int:
 
 
 def batch_command(args: argparse.Namespace) -> int:
-    """Every job that is not done yet, and a table; 1 where a job failed."""
+    """Every job that is not done yet, and what came of them; 1 where a job failed."""
     from clips.batch import load_jobs, run_jobs, summary
 
     jobs = load_jobs(args.jobs, args.workspace)
@@ -185,6 +194,8 @@ def batch_command(args: argparse.Namespace) -> int:
             results.append(result)
             print(result.line, flush=True)
     except KeyboardInterrupt:
+        if results:
+            print(summary(results))
         print("\nstopped; finished jobs are kept, run the same command to go on", file=sys.stderr)
         return 130
     print(summary(results))

@@ -10,7 +10,9 @@ from __future__ import annotations
 import os
 import re
 import secrets
-from contextlib import suppress
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -22,6 +24,10 @@ except ImportError:  # Windows
 _PREFIX = ".seamline-"
 _NAME = re.compile(r"\.seamline-[0-9a-f]{12}(\..*)?")
 """Names of scratch files; short, since a name is limited to 255 bytes and the output's may have as many."""
+
+
+_FOLDER, _OWNER = ".folder", ".owner"
+"""Endings: of a scratch folder, and of the scratch file beside it that stands for its owner."""
 
 
 class Scratch:
@@ -62,6 +68,19 @@ class Scratch:
         self._let_go()
 
 
+@contextmanager
+def scratch_folder(folder: Path) -> Iterator[Path]:
+    """A new empty folder in `folder` that this process owns; OSError as `os.mkdir`. It is removed on leaving, unless it
+    has been renamed."""
+    with Scratch(folder, _OWNER) as owner:
+        path = owner.path.with_suffix(_FOLDER)
+        path.mkdir()
+        try:
+            yield path
+        finally:
+            shutil.rmtree(path, ignore_errors=True)
+
+
 def _lock(descriptor: int) -> bool | None:
     """Whether the lock is ours now; None where there are no locks."""
     if fcntl is None:
@@ -76,12 +95,19 @@ def _lock(descriptor: int) -> bool | None:
 
 
 def sweep(folder: Path) -> int:
-    """Remove the scratch files in `folder` whose owner has ended; how many. What may not be removed stays."""
+    """Remove the scratch files and folders in `folder` whose owner has ended; how many. What may not be removed
+    stays."""
     removed = 0
     with suppress(OSError):
-        for path in [one for one in folder.iterdir() if _NAME.fullmatch(one.name)]:
+        scratch = [one for one in folder.iterdir() if _NAME.fullmatch(one.name)]
+        folders = [one for one in scratch if one.suffix == _FOLDER and one.is_dir() and not one.is_symlink()]
+        for path in [one for one in scratch if one not in folders]:
             with suppress(OSError):
                 removed += _remove_left_over(path)
+        for path in folders:
+            if not path.with_suffix(_OWNER).exists():
+                shutil.rmtree(path, ignore_errors=True)
+                removed += not path.exists()
     return removed
 
 

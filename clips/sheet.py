@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from blending import BlendResult, BlendSettings, create_face_mask, seam_score
+from blending.seam import SeamScore
 from blending.types import CropBox, Frame, Landmarks, Matte, to_frame
 from clips.core_clips_processor import Shot
 
@@ -71,11 +72,13 @@ class Panel:
 
 
 def blend_sheet(
-    title: str, subtitle: str, shot: Shot, blend: BlendResult, settings: BlendSettings, notes: Sequence[str] = ()
-) -> Frame:
+    title: str, subtitle: str, shot: Shot, blend: BlendResult, settings: BlendSettings, notes: Sequence[str] = (), *,
+    floor: float | None = None,
+) -> Frame:  # fmt: skip
     """The sheet of one driven shot and its blend, uint8 (H, W, 3) BGR, 2032 px wide.
 
-    notes are printed at the foot, after what limited the blend. ValueError for a shot without a generated picture.
+    notes are printed at the foot, after what limited the blend. floor: the seam score that the clip's own noise makes,
+    which the others are read against; None where it is not known. ValueError for a shot without a generated picture.
     """
     if shot.generated is None:
         raise ValueError(f"shot must have a generated picture; got one without: {shot.reason}")
@@ -83,7 +86,7 @@ def blend_sheet(
     box, marks = shot.box, shot.landmarks
     centre = box.x0 + box.side / 2, box.y0 + box.side / 2
     face = View.around(*centre, box.side * (1 + 2 * VIEW_MARGIN_SHARE), frame_hw, PANEL_PX)
-    pasted = shot.unblended
+    pasted, hard, blended = shot.unblended, *_scores(shot, blend)
     rows = [
         [
             _landmark_panel(shot),
@@ -93,16 +96,17 @@ def blend_sheet(
         _mask_panels(marks, box, frame_hw, blend.feather_px),
         [
             Panel(face.show(shot.plate), "Plate", "the clip as it was filmed"),
-            Panel(face.show(pasted), "Hard paste", _seam_words(shot, pasted, shot.generated)),
-            Panel(face.show(blend.frame), "Blend", _seam_words(shot, blend.frame, blend.generated_matched)),
+            Panel(face.show(pasted), "Hard paste", _seam_words(hard, floor)),
+            Panel(face.show(blend.frame), "Blend", _seam_words(blended, floor)),
         ],
     ]
-    return _sheet(title, subtitle, rows, (*blend.limits, *notes))
+    return _sheet(title, subtitle, rows, (*blend.limits, *_compared(hard, blended, floor), *notes))
 
 
 def blend_strip(
-    title: str, subtitle: str, shot: Shot, blend: BlendResult, settings: BlendSettings, notes: Sequence[str] = ()
-) -> Frame:
+    title: str, subtitle: str, shot: Shot, blend: BlendResult, settings: BlendSettings, notes: Sequence[str] = (), *,
+    floor: float | None = None,
+) -> Frame:  # fmt: skip
     """Plate, hard paste, blend and matte of one driven shot in a row; else as `blend_sheet`."""
     if shot.generated is None:
         raise ValueError(f"shot must have a generated picture; got one without: {shot.reason}")
@@ -110,14 +114,14 @@ def blend_strip(
     centre = box.x0 + box.side / 2, box.y0 + box.side / 2
     out_px = (SHEET_WIDTH_PX - 5 * GAP_PX) // 4
     face = View.around(*centre, box.side * (1 + 2 * VIEW_MARGIN_SHARE), frame_hw, out_px)
-    pasted = shot.unblended
+    pasted, hard, blended = shot.unblended, *_scores(shot, blend)
     row = [
         Panel(face.show(shot.plate), "Plate", "the clip as it was filmed"),
-        Panel(face.show(pasted), "Hard paste", _seam_words(shot, pasted, shot.generated)),
-        Panel(face.show(blend.frame), "Seamline", _seam_words(shot, blend.frame, blend.generated_matched)),
+        Panel(face.show(pasted), "Hard paste", _seam_words(hard, floor)),
+        Panel(face.show(blend.frame), "Seamline", _seam_words(blended, floor)),
         Panel(face.show(to_frame(np.repeat(blend.matte[..., None], 3, axis=2))), "Matte", "white: the generated face"),
     ]
-    return _sheet(title, subtitle, [row], (*blend.limits, *notes))
+    return _sheet(title, subtitle, [row], (*blend.limits, *_compared(hard, blended, floor), *notes))
 
 
 def _landmark_panel(shot: Shot) -> Panel:
@@ -186,10 +190,30 @@ def _mask_panels(marks: Landmarks, box: CropBox, frame_hw: tuple[int, int], feat
     return panels
 
 
-def _seam_words(shot: Shot, outcome: Frame, generated: Frame) -> str:
-    score = seam_score(shot.plate, outcome, generated, shot.box, shot.landmarks)
-    worst = max(score.sectors, key=lambda name: score.sectors[name])
-    return f"seam score {score.score:.2f}, most at the {worst.replace('_', ' ')} (lower is better)"
+def _scores(shot: Shot, blend: BlendResult) -> tuple[SeamScore, SeamScore]:
+    """Of the hard paste and of the blend."""
+    assert shot.generated is not None
+    pairs = ((shot.unblended, shot.generated), (blend.frame, blend.generated_matched))
+    hard, blended = (seam_score(shot.plate, shown, drawn, shot.box, shot.landmarks) for shown, drawn in pairs)
+    return hard, blended
+
+
+def _seam_words(score: SeamScore, floor: float | None) -> str:
+    worst = max(score.sectors, key=lambda name: score.sectors[name]).replace("_", " ")
+    noise = "" if floor is None else f", {floor:.2f} the clip's own noise"
+    return f"seam score {score.score:.2f}, most at the {worst} (0 is no seam{noise})"
+
+
+def _compared(hard: SeamScore, blended: SeamScore, floor: float | None) -> tuple[str, ...]:
+    """What to say where the blend scores no better than the paste by more than the clip's noise."""
+    if floor is None or hard.score - blended.score > floor:
+        return ()
+    if abs(hard.score - blended.score) > floor:
+        return ("the blend scores worse than the hard paste: look at it closely, or try another method",)
+    return (
+        f"the seam scores of paste and blend differ by less than the clip's own noise makes ({floor:.2f}): the model "
+        "draws this clip's colours nearly as they were filmed, and by their seams neither is better",
+    )
 
 
 def _resized(picture: NDArray, width: int, height: int) -> NDArray:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
 
 FPS = Fraction(25)
 """Frame rate of the timeline: what core clips are read at and what is rendered."""
@@ -46,6 +49,11 @@ def ping_pong(index: int, length: int) -> int:
     return place if place < length else 2 * length - 2 - place
 
 
+def counted(count: int, noun: str) -> str:
+    """A number with its noun: "1 frame", "2 frames"."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
 def spans(frames: Iterable[int], most: int = 5) -> str:
     """Ascending frame numbers as "40-59, 71"; the first `most` spans, then "..". Empty for no frame."""
     runs: list[list[int]] = []
@@ -56,6 +64,11 @@ def spans(frames: Iterable[int], most: int = 5) -> str:
             runs.append([frame, frame])
     names = [str(first) if first == last else f"{first}-{last}" for first, last in runs]
     return ", ".join(names[:most]) + (", .." if len(names) > most else "")
+
+
+def frames_named(frames: Sequence[int] | NDArray[np.integer]) -> str:
+    """ "frame 7", "frames 3-5, 9": `spans` with their noun."""
+    return f"frame{'s' if len(frames) > 1 else ''} {spans(frames)}"
 
 
 @dataclass(frozen=True, order=True)

@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 from blending.types import Frame
 from clips.audio import SAMPLE_RATE
 from clips.edit_list import EditList
-from clips.timeline import FPS, FrameRange
+from clips.timeline import FPS, FrameRange, counted
 
 WIDTH_PX, MARGIN_PX = 2000, 40
 LABELS_PX = 110
@@ -61,10 +61,11 @@ def holds(edits: EditList) -> int:
 def summary(edits: EditList, joins: Sequence[float] | None) -> str:
     """Length, joins, turns, held frames and mismatch in words."""
     said = (
-        f"{edits.frames} frames, {float(edits.frames / FPS):.1f} s; {len(edits.cuts) - 1} joins, {turns(edits)} turns"
+        f"{counted(edits.frames, 'frame')}, {float(edits.frames / FPS):.1f} s; "
+        f"{counted(len(edits.cuts) - 1, 'join')}, {counted(turns(edits), 'turn')}"
     )
     if held := holds(edits):
-        said += f", {held} frames held"
+        said += f", {counted(held, 'frame')} held"
     if joins:
         said += f"; mismatch {np.mean(joins):.2f} in the mean, {max(joins):.2f} at most (about 1 begins to show)"
     return said

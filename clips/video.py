@@ -43,7 +43,7 @@ from clips.ffmpeg import (
 )
 from clips.frame_folders import folder_signature, is_frame_folder, read_frame_folder, read_picture
 from clips.metadata import escape_metadata, replace_in_header
-from clips.timeline import COMMON_RATES, FPS, frame_count
+from clips.timeline import COMMON_RATES, FPS, counted, frame_count
 
 CACHE_BYTES = 192 * 2**20
 """What a ClipFrames keeps decoded by default: 163 frames of 640 x 640 px."""
@@ -296,7 +296,7 @@ def _decode_from(info: VideoInfo, start: int, count: int, size_wh: tuple[int, in
             if pipe.readinto(frame.data.cast("B")) != frame.nbytes:  # type: ignore[attr-defined]
                 ffmpeg.process.wait()
                 raise ClipError(
-                    f"expected {info.frames} frames in {info.path.name}; reading stopped at frame "
+                    f"expected {counted(info.frames, 'frame')} in {info.path.name}; reading stopped at frame "
                     f"{start - skip + index} ({ffmpeg.tail()}); the file changed or is damaged: copy it again"
                 )
             if index >= skip:
@@ -317,7 +317,8 @@ def read_frames(
     stop = len(indices) if count is None else start + count
     if not 0 <= start <= stop <= len(indices):
         raise ValueError(
-            f"start and count must lie within the {len(indices)} frames of {info.path.name}; got {start} and {count}"
+            f"start and count must lie within the {counted(len(indices), 'frame')} of {info.path.name}; "
+            f"got {start} and {count}"
         )
     return _read_indices(info, indices[start:stop])
 
@@ -577,7 +578,7 @@ class VideoWriter:
         with suppress(subprocess.TimeoutExpired):
             self._ffmpeg.process.wait(timeout=10)
         return ClipError(
-            f"cannot write {self.path.name}: ffmpeg stopped after {self.frames_written} frames "
+            f"cannot write {self.path.name}: ffmpeg stopped after {counted(self.frames_written, 'frame')} "
             f"({self._ffmpeg.tail()}); check free disk space and the sound file, then render again"
         )
 

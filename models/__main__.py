@@ -12,6 +12,7 @@ import numpy as np
 from blending.types import CropBox
 from clips.errors import ClipError
 from clips.library import ClipLibrary, CoreClip, default_workspace, workspace_folder
+from clips.timeline import counted
 from models.errors import ModelError
 from models.inspection import ModelInfo, describe, verify
 from models.lip_sync import RIM_PX, ModelFiles, find_model, list_models
@@ -86,7 +87,7 @@ def info_lines(files: ModelFiles, workspace: Path) -> Iterator[str]:
     )
     yield f"size        {info.size} px; it draws a square of {info.size + 2 * RIM_PX} px"
     yield f"plan        {info.plan}: channels {', '.join(map(str, info.channels))}; {info.parameters:,} parameters"
-    trained = f", {info.trained_steps} steps" if info.trained_steps is not None else ""
+    trained = f", {counted(info.trained_steps, 'step')}" if info.trained_steps is not None else ""
     yield f"step        {info.checkpoint.name}{trained}"
     for name, digest in info.sha256.items():
         yield f"sha256      {digest}  {name}"
@@ -113,7 +114,8 @@ def _fit(clip: CoreClip, drawn_px: int) -> str:
         return f"cannot be used: {e}"
     found = np.flatnonzero(landmarks.found)
     side = float(np.median([CropBox.from_landmarks(landmarks.at(int(i))).side for i in found[:: len(found) // 8 + 1]]))
-    return f"{len(landmarks.found)} frames, face square {side:.0f} px, drawn at {drawn_px / side:.2f} of its size"
+    frames = counted(len(landmarks), "frame")
+    return f"{frames}, face square {side:.0f} px, drawn at {drawn_px / side:.2f} of its size"
 
 
 if __name__ == "__main__":

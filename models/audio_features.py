@@ -6,10 +6,9 @@ The constants are those of the public SyncTalk_2D format, which took them from W
 
 from __future__ import annotations
 
-import tempfile
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 import librosa
@@ -37,8 +36,6 @@ FEATURE_WIDTHS = {"ave": 512, "hubert": 2048, "wenet": 8192}
 """Numbers per feature step (one video frame) in each mode."""
 BLOCK_COLUMNS = 4096
 """Columns of the spectrogram made at once: 51 s."""
-ROWS_IN_MEMORY_BYTES = 64 << 20
-"""Feature rows of more than this (22 minutes of sound) lie in a temporary file."""
 
 LAZY_WINDOWS = 16
 """Windows that SoundFeatures encodes together: a sixth of a second of CPU time for LS1."""
@@ -176,44 +173,18 @@ class AudioEncoder(nn.Module):
         return self.audio_encoder(mel).flatten(1)
 
 
-def encode_sound(
-    wav: NDArray[np.floating], encoder: AudioEncoder, *, device: str | torch.device = "cpu", batch: int = 64
-) -> NDArray[np.float32]:
-    """Feature rows (window_count + 2, 512) of a 16 kHz mono sound: row i belongs to mel window i - 1,
-    the first and the last vector stand twice, as the public format has it.
-
-    Takes constant memory however long the sound is: the spectrogram is made piece by piece, and rows
-    of more than ROWS_IN_MEMORY_BYTES lie in a temporary file.
-    """
-    wav = np.asarray(wav)
-    check_wav(wav)
-    columns = column_count(len(wav))
-    return _encode(lambda start, stop: mel_columns(wav, start, stop), columns, encoder, device, batch)
-
-
 def encode_mel(
     mel: NDArray[np.float32], encoder: AudioEncoder, *, device: str | torch.device = "cpu", batch: int = 64
 ) -> NDArray[np.float32]:
-    """Feature rows of a mel spectrogram (80, T); see encode_sound."""
-    return _encode(lambda start, stop: mel[:, start:stop], mel.shape[1], encoder, device, batch)
-
-
-def _encode(
-    piece: Callable[[int, int], NDArray[np.float32]],
-    columns: int,
-    encoder: AudioEncoder,
-    device: str | torch.device,
-    batch: int,
-) -> NDArray[np.float32]:
-    """Feature rows of the spectrogram whose columns start .. stop - 1 are piece(start, stop)."""
+    """Feature rows (window_count + 2, 512) of a mel spectrogram (80, T): row i belongs to mel window i - 1, the first
+    and the last vector stand twice, as the public format has it."""
+    columns = mel.shape[1]
     count = window_count(columns)
-
-    def vectors() -> Iterator[NDArray[np.float32]]:
-        for first in range(0, count, batch):
-            starts = [window_start(i, columns) for i in range(first, min(first + batch, count))]
-            yield _encode_windows(piece, starts, columns, encoder, device)
-
-    return _collect(_ends_twice(vectors()), count + 2)
+    vectors = []
+    for first in range(0, count, batch):
+        starts = [window_start(i, columns) for i in range(first, min(first + batch, count))]
+        vectors.append(_encode_windows(lambda start, stop: mel[:, start:stop], starts, columns, encoder, device))
+    return np.concatenate([vectors[0][:1], *vectors, vectors[-1][-1:]])
 
 
 def _encode_windows(
@@ -230,30 +201,10 @@ def _encode_windows(
         return encoder(torch.from_numpy(windows).to(device)).cpu().numpy()
 
 
-def _ends_twice(blocks: Iterator[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
-    """The blocks of rows with the first and the last row repeated."""
-    block = next(blocks)
-    yield block[:1]
-    yield block
-    for block in blocks:
-        yield block
-    yield block[-1:]
-
-
-def _collect(blocks: Iterator[NDArray[np.float32]], count: int) -> NDArray[np.float32]:
-    """Blocks of rows as one array (count, 512); a large one lies in a file that ends with the array."""
-    if count * FEATURE_WIDTHS["ave"] * 4 <= ROWS_IN_MEMORY_BYTES:
-        return np.concatenate(list(blocks))
-    with tempfile.TemporaryFile() as file:
-        for block in blocks:
-            file.write(block.tobytes())
-        file.flush()
-        return np.memmap(file, np.float32, "r", shape=(count, FEATURE_WIDTHS["ave"]))
-
-
 class SoundFeatures:
-    """The rows of encode_sound, made where they are looked at: the first frame of an hour waits no longer than that
-    of a second, and memory stays constant. Rows, shape and length as of an array (rows, 512); np.asarray gives all.
+    """Feature rows of a 16 kHz mono sound as `encode_mel` makes them, but where they are looked at: the first frame of
+    an hour waits no longer than that of a second, and memory stays constant. Rows, shape and length as of an array
+    (rows, 512); np.asarray gives all.
 
     A row's numbers do not depend on what was asked for before. Safe to use from several threads.
     """

@@ -21,7 +21,7 @@ import torch
 from numpy.typing import NDArray
 
 from blending.types import CropBox, Frame
-from models.audio_features import AudioEncoder, encode_sound, feature_window
+from models.audio_features import AudioEncoder, SoundFeatures, feature_window
 from models.errors import ModelError
 from models.folding import fold_batch_norm
 from models.lip_sync import (
@@ -189,7 +189,7 @@ class EagerModel:
         return cls(network, encoder)
 
     def features(self, wav: NDArray[np.float32]) -> NDArray[np.float32]:
-        return encode_sound(wav, self.encoder)
+        return np.asarray(SoundFeatures(wav, self.encoder))
 
     def generate(self, plate: Frame, box: CropBox, features: NDArray[np.float32], index: int) -> Frame:
         """As LipSyncModel.generate."""

@@ -28,7 +28,7 @@ from clips.audio import SAMPLE_RATE, load_audio
 from clips.errors import ClipError
 from clips.landmarks import ClipLandmarks, FaceMeshDetector, detect_landmarks
 from clips.library import default_workspace, workspace_folder
-from clips.timeline import FPS, frame_count, ping_pong
+from clips.timeline import FPS, counted, frame_count, ping_pong
 from clips.video import read_frames
 from models.errors import ModelError
 from models.figures import (
@@ -260,9 +260,9 @@ def _evaluate_sound(model: LipSyncModel, args: argparse.Namespace, sheet: list[F
         figures = sound_figures(drawn_lips(drawn), frame_levels_db(wav, len(frames), SAMPLE_RATE // int(FPS)))
         sheet += drawn.sheet
         print(
-            f"{sound.stem}: {figures.speaking} frames of speech, opening against loudness r "
+            f"{sound.stem}: {counted(figures.speaking, 'frame')} of speech, opening against loudness r "
             f"{figures.opening_energy_r:.3f}, opening against width r {figures.opening_width_r:.3f}; "
-            f"{figures.paused} frames in pauses, closed {figures.closed_share:.0%}",
+            f"{counted(figures.paused, 'frame')} in pauses, closed {figures.closed_share:.0%}",
             flush=True,
         )
         entry[sound.stem] = rounded(vars(figures))

@@ -125,20 +125,17 @@ def teach_encoder(
 ) -> dict[str, float]:
     """Teach the encoder in place and leave it in eval mode; returns held-out correlations of its lip head."""
     torch.manual_seed(schedule.seed)
-    encoder.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    head = LipHead().to(device)
+    head = LipHead()
     parts = nn.ModuleDict({"encoder": encoder, "head": head})
-    optimiser = torch.optim.AdamW(parts.parameters(), lr=schedule.rate, weight_decay=1e-3)
-    kept = _load_state(state, parts, optimiser) if resume else {}
+    optimiser, kept = _begin(parts, schedule, state, device, resume)
     step, running = int(kept.get("step", 0)), float(kept.get("running", math.nan))
     progress.begin(step)
     heard = [hearings(take, RUN_FRAMES + 2 * REACH + 2) for take in takes]
     seen = np.concatenate([take.lips[: take.split] for take in takes])
     mean, spread = seen.mean(axis=0), seen.std(axis=0) + 1e-6
-    weights = np.array([take.split for take in takes], float)
     while step < schedule.steps:
         rng = np.random.default_rng([schedule.seed, step])
-        chosen = [heard[i] for i in rng.choice(len(takes), RUNS_PER_BATCH, p=weights / weights.sum())]
+        chosen = [heard[i] for i in rng.choice(len(takes), RUNS_PER_BATCH, p=_shares(takes))]
         windows, wanted = _encoder_batch(chosen, rng)
 
         def loss_of(windows: Tensor = windows, wanted: NDArray[np.float32] = wanted) -> Tensor:
@@ -213,14 +210,11 @@ def teach_unet(
 
     Where the schedule has patience, the weights of the best check are taken in the end.
     """
-    network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimiser = torch.optim.AdamW(network.parameters(), lr=schedule.rate, weight_decay=1e-3)
-    kept = _load_state(state, network, optimiser) if resume else {}
+    optimiser, kept = _begin(network, schedule, state, device, resume)
     step, running = int(kept.get("step", 0)), float(kept.get("running", math.nan))
     best, waited = float(kept.get("best", math.inf)), int(kept.get("waited", 0))
     best_weights = state.with_name("best.pt")
     progress.begin(step)
-    weights = np.array([take.split for take in takes], float)
     sheet = state.with_name("samples.png")
 
     def keep() -> None:
@@ -228,10 +222,13 @@ def teach_unet(
 
     while step < schedule.steps:
         if schedule.patience and waited >= schedule.patience:
-            print(f"no gain on held-out time for {waited} checks: ends at step {step}", flush=True)
+            print(
+                f"no gain on held-out time for {waited} check{'' if waited == 1 else 's'}: ends at step {step}",
+                flush=True,
+            )
             break
         rng = np.random.default_rng([schedule.seed, step])
-        which = [int(i) for i in rng.choice(len(takes), schedule.batch, p=weights / weights.sum())]
+        which = [int(i) for i in rng.choice(len(takes), schedule.batch, p=_shares(takes))]
         frames = [int(rng.integers(takes[t].split)) for t in which]
         picks = [(t, f, pick_reference(takes[t], f, rng)) for t, f in zip(which, frames, strict=True)]
         variants = [_variant(len(features[t]), rng) for t in which]
@@ -266,6 +263,21 @@ def teach_unet(
     progress(step, {"loss": running, **figures})
     progress.draw_curve()
     return {**figures, "steps": step}
+
+
+def _begin(
+    network: nn.Module, schedule: Schedule, state: Path, device: torch.device, resume: bool
+) -> tuple[torch.optim.Optimizer, dict[str, Any]]:
+    """Put the network on its device; its optimiser, and what an interrupted run kept where it is to be resumed."""
+    network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimiser = torch.optim.AdamW(network.parameters(), lr=schedule.rate, weight_decay=1e-3)
+    return optimiser, _load_state(state, network, optimiser) if resume else {}
+
+
+def _shares(takes: Sequence[Take]) -> NDArray[np.float64]:
+    """How often each take is drawn: by its frames that are not held out."""
+    weights = np.array([take.split for take in takes], float)
+    return weights / weights.sum()
 
 
 def _descend(loss_of: Callable[[], Tensor], optimiser: torch.optim.Optimizer, rate: float, batch: int) -> float:

@@ -27,7 +27,7 @@ from clips.errors import ClipError
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 MAX_BODY = 4 * 2**20
 """Bytes of any request but an upload: settings and names need a few thousand."""
-UPLOADS = ("/gradio_api/upload", "/studio/clips")
+UPLOADS = ("/gradio_api/upload", "/studio/clips", "/studio/recipe")
 """Paths that take files; they hold their own limits."""
 UPLOADS_KNOWN = 20_000
 ANYBODY = ""

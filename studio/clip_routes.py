@@ -16,7 +16,6 @@ from fastapi import APIRouter, Request
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import ClientDisconnect
 
 from clips.errors import ClipError
 from studio.access import person_of
@@ -24,8 +23,9 @@ from studio.cache import cache_folder, without_cache_paths
 from studio.clip_intake import ClipIntake
 from studio.clip_rows import clip_plots, clip_table
 from studio.preparing import IntakeState
+from studio.routes import receive_upload, remove_upload
 from studio.sessions import Sessions
-from studio.uploaded_video import check_room, check_size, shown_name
+from studio.uploaded_video import MAX_BYTES, check_room, shown_name
 
 
 class NamedClip(BaseModel):
@@ -153,40 +153,16 @@ async def _answer(
     request: Request, workspace: Path, shown: str, steps: Callable[[Path], Iterator[IntakeState]]
 ) -> StreamingResponse:
     """Takes the body into a file of the cache, and streams the states of what is done with it."""
+    length = request.headers.get("content-length", "0")
+    if length.isdigit():
+        check_room(workspace, min(int(length), MAX_BYTES))
     draft = cache_folder(workspace, "gradio") / secrets.token_hex(16) / "upload"
     try:
-        await _receive(request, draft, shown)
+        await receive_upload(request, draft, MAX_BYTES, f"{shown} has more than {MAX_BYTES >> 20} MB: cut it shorter")
     except BaseException:
-        _remove(draft)
+        remove_upload(draft)
         raise
     return StreamingResponse(_lines(steps(draft), draft), media_type="application/x-ndjson")
-
-
-async def _receive(request: Request, path: Path, shown: str) -> None:
-    """Write a request's body to a file; ClipError over the limit, before more of it is read, and for a full disk."""
-    length = request.headers.get("content-length", "0")
-    if not length.isdigit():
-        raise ClipError("the length of an upload must be a number")
-    check_size(int(length), shown)
-    try:
-        path.parent.mkdir(parents=True)
-        check_room(path.parent, int(length))
-        size = 0
-        with path.open("wb") as file:
-            async for chunk in request.stream():
-                size += len(chunk)
-                check_size(size, shown)
-                await run_in_threadpool(file.write, chunk)
-    except ClientDisconnect as e:
-        raise ClipError(f"{shown} was not sent whole; add it again") from e
-    except OSError as e:
-        raise ClipError(f"{shown} cannot be stored ({e.strerror}); free some space in the workspace") from e
-
-
-def _remove(draft: Path) -> None:
-    draft.unlink(missing_ok=True)
-    if draft.parent.is_dir():
-        draft.parent.rmdir()
 
 
 async def _lines(steps: Iterator[IntakeState], draft: Path) -> AsyncIterator[str]:
@@ -200,4 +176,4 @@ async def _lines(steps: Iterator[IntakeState], draft: Path) -> AsyncIterator[str
         with anyio.CancelScope(shield=True):  # else the first wait in here ends it
             assert isinstance(steps, Generator)
             await run_in_threadpool(steps.close)
-            _remove(draft)
+            remove_upload(draft)

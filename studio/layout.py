@@ -31,6 +31,7 @@ HERE = Path(__file__).parent
 FIRST_MODEL = "LS1"
 CANCELLED = "Cancelled; nothing was written."
 FIRST_BASE = "05,20s talk evening"
+RANGES = ("whole", "loop")
 Parameters = ParamSpec("Parameters")
 Returned = TypeVar("Returned")
 
@@ -77,26 +78,41 @@ def page_head(*, live: bool) -> str:
     return f'<script>{door}</script><script type="module" src="/studio/static/studio.js"></script>'
 
 
+def first_choice(sessions: Sessions) -> tuple[str | None, str]:
+    """Model and base a page opens with; no model where there is none."""
+    models = sessions.models()
+    model = FIRST_MODEL if FIRST_MODEL in models else (models[0] if models else None)
+    bases = sessions.bases(model) if model else []
+    return model, FIRST_BASE if FIRST_BASE in bases else AUTOMATIC
+
+
 def build_page(sessions: Sessions, renders: Renders) -> gr.Blocks:
     """All controls with their events. Every control changes what is seen or rendered."""
     models = sessions.models()
-    model_name = FIRST_MODEL if FIRST_MODEL in models else (models[0] if models else None)
+    model_name, first_base = first_choice(sessions)
     bases = sessions.bases(model_name) if model_name else [AUTOMATIC]
-    first_base = FIRST_BASE if FIRST_BASE in bases else AUTOMATIC
     controls: dict[str, SettingControl] = {}
     with gr.Blocks(title="Seamline", analytics_enabled=False, fill_width=True, fill_height=True) as page:
         with gr.Row(elem_id="sl-topbar"):
-            gr.HTML("<b>Seamline</b>", elem_id="sl-brand")
+            gr.HTML('<b>Seamline</b><div id="sl-undo" class="sl-undo"></div>', elem_id="sl-brand")
             model = gr.Dropdown(models, value=model_name, label="Model", elem_id="sl-model", filterable=False)
             base = gr.Dropdown(bases, value=first_base, label="Base", elem_id="sl-base", filterable=False)
             gr.HTML(_part("topbar"), elem_id="sl-status")
         with gr.Row(elem_id="sl-body"):
             with gr.Column(elem_id="sl-left"):
                 with gr.Column(elem_id="sl-controls"):
-                    audio = gr.Audio(
-                        value=str(SAMPLE_SPEECH), sources=["upload", "microphone"], type="filepath", label="Speech",
-                        elem_id="sl-audio", editable=False, buttons=[],
-                    )  # fmt: skip
+                    with gr.Column(elem_id="sl-sound"):
+                        audio = gr.Audio(
+                            value=str(SAMPLE_SPEECH), sources=["upload"], type="filepath", label="Speech",
+                            elem_id="sl-audio", editable=False, buttons=[],
+                        )  # fmt: skip
+                        recorder = gr.Audio(
+                            sources=["microphone"], type="filepath", label="Recording", elem_id="sl-recorder",
+                            editable=False, buttons=[],
+                        )  # fmt: skip
+                        with gr.Row(elem_id="sl-sources"):
+                            replace = gr.UploadButton("Replace", elem_id="sl-replace", size="sm")
+                            gr.Button("Record", elem_id="sl-record", size="sm")
                     for title, names in GROUPS.items():
                         with gr.Column(elem_classes="sl-group"):
                             gr.HTML(f"<h3>{title}</h3>", elem_classes="sl-head")
@@ -115,7 +131,8 @@ def build_page(sessions: Sessions, renders: Renders) -> gr.Blocks:
                         quality = gr.Dropdown(
                             list(QUALITIES), value=STANDARD, label="Quality", elem_id="sl-quality", filterable=False
                         )
-                        part = gr.Radio(["whole", "loop"], value="whole", label="Range", elem_id="sl-range")
+                        ranges = [(one.capitalize(), one) for one in RANGES]
+                        part = gr.Radio(ranges, value=RANGES[0], label="Range", elem_id="sl-range")
                     with gr.Row(elem_classes="sl-pair"):
                         render = gr.Button("Render test video", variant="primary", elem_id="sl-render")
                         cancel = gr.Button("Cancel", elem_id="sl-cancel")
@@ -135,6 +152,7 @@ def build_page(sessions: Sessions, renders: Renders) -> gr.Blocks:
         videos = gr.Textbox(visible="hidden", elem_id="sl-videos")
         span = gr.Textbox(visible="hidden")
         restore = gr.Textbox(visible="hidden", elem_id="sl-restore")
+        put = gr.Textbox(visible="hidden", elem_id="sl-put")
         listed = gr.Textbox(visible="hidden", elem_id="sl-listed")
         refresh = gr.Button(visible="hidden", elem_id="sl-refresh")
         chosen = gr.Textbox(_as_text(BlendSettings()), visible="hidden", elem_id="sl-chosen")
@@ -155,15 +173,26 @@ def build_page(sessions: Sessions, renders: Renders) -> gr.Blocks:
             js="() => [location.search, sessionStorage.getItem('seamline-session') || '']", **quiet,
         )  # fmt: skip
         taken = restore.change(
-            _explained(_restorer(sessions, list(controls))), restore, [base, *controls.values()], **quiet
+            _explained(_restorer(sessions, list(controls))), restore,
+            [model, base, quality, part, frame, *controls.values()], **quiet,
         )  # fmt: skip
-        by_hand = (audio.upload, audio.clear, audio.stop_recording)
+        put.change(
+            fn=None, inputs=put, outputs=list(controls.values()), queue=False, api_visibility="private",
+            js=f"(text) => {json.dumps(list(controls))}.map((name) => JSON.parse(text)[name])",
+        )  # fmt: skip
+        # The speech that is there stays until another one could be laid over the clips.
+        brought = [
+            event(_explained(_hearer(sessions)), [source, model, base], [audio, recorder], js=OPENING, **quiet)
+            for source, event in ((replace, replace.upload), (recorder, recorder.stop_recording))
+        ]
         # Not `change`: what a reload puts there would open beside its base, and the slower of the two would win.
         begun = (
-            gr.on([*by_hand, model.select, base.select, refresh.click], **opening),
+            gr.on([audio.upload, audio.clear, model.select, base.select, refresh.click], **opening),
+            *(sound.success(**opening) for sound in brought),
             returned.then(**{**opening, "js": FIRST_OPENING}), taken.then(**opening),
         )  # fmt: skip
-        for answered in [after for opened in begun for after in (opened.success, opened.failure)]:
+        ends = [after for opened in begun for after in (opened.success, opened.failure)]
+        for answered in [*ends, *(sound.failure for sound in brought)]:
             answered(fn=None, js="() => window.seamline.opened()", queue=False, api_visibility="private")
         gr.on(
             [page.load, listed.change, model.select, base.select],
@@ -259,17 +288,25 @@ def _told(text: str) -> dict[str, Any]:
 
 def _restorer(sessions: Sessions, names: list[str]) -> Callable[..., list[object]]:
     def restore(text: str, request: gr.Request) -> list[object]:
-        """The base, and the settings of a finished render, as the page asks for them."""
+        """Model, base, quality, range, frame and settings as the page asks for them; what it leaves out stays."""
         told = _told(text)
-        base: object = gr.skip()
-        if isinstance(told.get("base"), str):
-            bases = sessions.bases(str(told.get("model")), person_of(request))
-            if told["base"] not in bases:
-                raise ClipError(f"there is no base {told['base']!r} any more; choose another one")
-            base = gr.Dropdown(choices=bases, value=told["base"])
-        if "settings" not in told:
-            return [base, *(gr.skip() for _ in names)]
-        return [base, *_values(BlendSettings.parse(told["settings"]), names)]
+        model, base, quality, part, frame = (told.get(key) for key in ("model", "base", "quality", "range", "frame"))
+        if model is not None and model not in sessions.models():
+            raise ClipError(f"the model {str(model)[:80]!r} does not exist here; choose another one")
+        if quality is not None:
+            quality_named(str(quality))
+        settings = BlendSettings.parse(told["settings"]) if "settings" in told else None
+        bases = {"choices": sessions.bases(model, person_of(request))} if isinstance(model, str) else {}
+        if isinstance(base, str) and bases and base not in bases["choices"]:
+            raise ClipError(f"there is no base {base[:80]!r} any more; choose another one")
+        return [
+            gr.skip() if model is None else model,
+            gr.Dropdown(value=base, **bases) if isinstance(base, str) else gr.skip(),
+            gr.skip() if quality is None else quality,
+            part if part in RANGES else gr.skip(),
+            frame if type(frame) is int and frame >= 0 else gr.skip(),
+            *([gr.skip()] * len(names) if settings is None else _values(settings, names)),
+        ]
 
     return restore
 
@@ -304,6 +341,18 @@ def _returner(sessions: Sessions, names: list[str]) -> Callable[..., list[object
         return [model, base, place, before, *_values(link.settings, names), sound]
 
     return come_back
+
+
+def _hearer(sessions: Sessions) -> Callable[[str | None, str | None, str], tuple[object, None]]:
+    def hear(sound: str | None, model: str | None, base: str) -> tuple[object, None]:
+        """A sound that was chosen or recorded, as the speech, and an empty recorder. ClipError for what is no sound."""
+        if not sound:
+            raise ClipError("expected a sound; nothing was recorded: allow the microphone, or upload a file")
+        if model is not None:  # what is laid over the clips here is there when the session opens
+            sessions.make(model, Path(sound), base if base in sessions.bases(model) else AUTOMATIC)
+        return sound, None
+
+    return hear
 
 
 def _opener(sessions: Sessions) -> Callable[..., tuple[Any, ...]]:
@@ -435,4 +484,5 @@ def _progress_bar(state: RenderState | None, message: str = "") -> str:
         assert report is not None
         seam = "" if report.seam_mean is None else f", seam {report.seam_mean:.2f}"
         text = f"Done in {state.seconds:.0f} s: {report.frames} frames{seam}"
-    return f'<div class="sl-bar"><i style="width:{share}%"></i></div><p>{html.escape(text)}</p>'
+    running = "" if state is None or state.report is not None else " data-running"
+    return f'<div class="sl-bar"{running}><i style="width:{share}%"></i></div><p>{html.escape(text)}</p>'

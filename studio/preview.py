@@ -112,7 +112,7 @@ def _header(request: PreviewRequest, shot: Shot, result: BlendResult, settings: 
         "size": [shot.plate.shape[1], shot.plate.shape[0]],
         "box": [shot.box.x0, shot.box.y0, shot.box.side],
         "chin": [float(v) for v in shot.landmarks.anchor("chin")],
-        "feather_px": 0 if settings.compositor == "hard" else round(result.feather_px, 1),
+        "feather_px": 0 if settings.compositor == "hard" else float(result.feather_px),
         "texture_share": round(result.chosen.get("texture_share", 0.0), 3) if settings.texture > 0 else None,
         "feather_share": round(result.chosen.get("feather_share", 1.0), 3),
     }
@@ -124,7 +124,8 @@ def _score(header: dict[str, Any], shot: Shot, result: BlendResult) -> Blob:
     score = seam_score(shot.plate, result.frame, result.generated_matched, shot.box, shot.landmarks)
     unblended = seam_score(shot.plate, shot.unblended, shot.generated, shot.box, shot.landmarks)
     header["score"] = round(score.score, 3)
-    header["sectors"] = {name: round(value, 2) for name, value in score.sectors.items()}
+    # Exactly 0: no part of the blend lies in the sector, or the sector lies outside the picture.
+    header["sectors"] = {name: round(value, 2) if value > 0 else None for name, value in score.sectors.items()}
     header["unblended_score"] = round(unblended.score, 3)
     header["heat"] = {"roi": [score.roi.x0, score.roi.y0, score.roi.side], "white": HEAT_WHITE}
     return _png("heat", _grey(np.clip(score.heatmap * np.float32(1 / HEAT_WHITE), 0, 1)))

@@ -5,21 +5,30 @@ Errors are {"error": "..."} with status 422, for the page to show as they are.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import FileResponse
+from fastapi.responses import FileResponse, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect
 
 from blending import BlendSettings
 from clips.errors import ClipError
+from clips.library import ClipLibrary
 from studio.access import person_of
+from studio.advice import AdviceRequest, advise
+from studio.first_look import first_plate
 from studio.history import Entry, RenderHistory
 from studio.links import link_query, read_link
 from studio.preset_shelf import PresetShelf
-from studio.sessions import Sessions
+from studio.sessions import Session, Sessions
+from studio.sweep import SweepRequest, read_axes, sweep_steps, sweepable
 from studio.timeline import ScanRequest, SeamScans, thumbnail, timeline
+from studio.tune import TuneRequest, tune_steps
+from studio.turns import Turns, as_lines
 
 NO_STORE = {"Cache-Control": "no-store"}
 
@@ -149,11 +158,83 @@ def timeline_routes(sessions: Sessions, scans: SeamScans) -> APIRouter:
         picture = thumbnail(sessions.get(token), frame)
         return Response(picture, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=3600"})
 
+    @router.get("/plate")
+    def plate(model: str, base: str) -> Response:
+        picture = first_plate(ClipLibrary(sessions.workspace), model, base)
+        return Response(picture, media_type="image/jpeg", headers=NO_STORE)
+
+    @router.get("/loaded")
+    def loaded(model: str) -> dict[str, bool]:
+        return {"loaded": sessions.is_loaded(model)}
+
+    @router.post("/advice")
+    def advice(wanted: AdviceRequest) -> dict[str, object]:
+        scans.touch()
+        return advise(sessions.get(wanted.token), wanted.frame, BlendSettings.parse(wanted.settings)).describe()
+
     @router.post("/scan")
     def scan(wanted: ScanRequest) -> dict[str, object]:
         return scans.ask(sessions.get(wanted.token), BlendSettings.parse(wanted.settings))
 
     return router
+
+
+def sweep_routes(sessions: Sessions, scans: SeamScans) -> APIRouter:
+    """The page's contact sheet and its auto-tune; each answers with lines of JSON, see `sweep_steps`, `tune_steps`. One
+    of each at a time for a person; a newer one stops the older."""
+    router = APIRouter(prefix="/studio")
+    sweeps, tunes = Turns(at_once=2), Turns(at_once=1)
+
+    def own(token: str, request: Request) -> Session:
+        session, person = sessions.get(token), person_of(request)
+        if session.owner != person:
+            raise ClipError("this session is another person's; open the sound on your own page")
+        return session
+
+    @router.get("/sweep/{token}")
+    def settings(token: str, request: Request) -> list[dict[str, str]]:
+        return sweepable(own(token, request))
+
+    @router.post("/sweep")
+    def sweep(wanted: SweepRequest, request: Request) -> StreamingResponse:
+        session, settings = own(wanted.token, request), BlendSettings.parse(wanted.settings)
+        axes = read_axes((wanted.down, None), (wanted.across, None), wanted.values)
+        return as_lines(sweeps.take(person_of(request), sweep_steps(session, wanted.frame, settings, axes, scans)))
+
+    @router.post("/tune")
+    def tune(wanted: TuneRequest, request: Request) -> StreamingResponse:
+        session, settings = own(wanted.token, request), BlendSettings.parse(wanted.settings)
+        return as_lines(tunes.take(person_of(request), tune_steps(session, settings, scans)))
+
+    return router
+
+
+async def receive_upload(request: Request, path: Path, most: int, too_much: str) -> None:
+    """Write a request's body to a file in a folder of its own; ClipError, saying `too_much`, over `most` bytes, before
+    more of it is read; and where it does not come whole or cannot be written."""
+    length = request.headers.get("content-length", "0")
+    if not length.isdigit() or int(length) > most:
+        raise ClipError(too_much)
+    try:
+        path.parent.mkdir(parents=True)
+        size = 0
+        with path.open("wb") as file:
+            async for chunk in request.stream():
+                size += len(chunk)
+                if size > most:
+                    raise ClipError(too_much)
+                await run_in_threadpool(file.write, chunk)
+    except ClientDisconnect as e:
+        raise ClipError("the file was not sent whole; send it again") from e
+    except OSError as e:
+        raise ClipError(f"the file cannot be stored ({e.strerror}); free some space in the workspace") from e
+
+
+def remove_upload(draft: Path) -> None:
+    """Remove what `receive_upload` wrote, with its folder."""
+    draft.unlink(missing_ok=True)
+    if draft.parent.is_dir():
+        draft.parent.rmdir()
 
 
 def _download(text: str, name: str) -> Response:

@@ -20,15 +20,17 @@ from studio.api import add_endpoints
 from studio.cache import keep_clean, without_cache_paths
 from studio.clip_intake import ClipIntake
 from studio.clip_routes import clip_routes, model_routes, own_video_routes
+from studio.first_look import warm_studio
 from studio.history import RenderHistory
-from studio.layout import build_page, page_head, page_style, page_theme
+from studio.layout import build_page, first_choice, page_head, page_style, page_theme
 from studio.live import Live, is_foreign, live_is_possible
 from studio.own_videos import OwnVideos
 from studio.preparing import Preparing
 from studio.preset_shelf import PresetShelf
 from studio.preview import PreviewRequest, preview
+from studio.recipes import recipe_routes
 from studio.renders import Renders
-from studio.routes import history_routes, link_routes, preset_routes, timeline_routes
+from studio.routes import history_routes, link_routes, preset_routes, sweep_routes, timeline_routes
 from studio.sessions import Sessions
 from studio.timeline import SeamScans
 
@@ -52,11 +54,12 @@ def build_app(
     runtime: str = "auto",
     accounts: Mapping[str, str] | None = None,
     hosts: Sequence[str] | None = None,
+    warm: bool = False,
 ) -> FastAPI:
     """The studio as an ASGI application; the page is at /.
 
     accounts: names and passwords, one of which a person needs. hosts: names it answers to, see `access.hosts_of`;
-    None: any, and each person sees their own renders only.
+    None: any, and each person sees their own renders only. warm: load the first model in the background at once.
     """
     app = FastAPI(title="Seamline", docs_url=None, redoc_url=None, openapi_url=None)
     access = Access(None if hosts is None else tuple(hosts))
@@ -88,6 +91,7 @@ def build_app(
         await live.serve(socket)
 
     app.include_router(timeline_routes(sessions, scans))
+    app.include_router(sweep_routes(sessions, scans))
 
     @app.get("/studio/video/{token}")
     def video(token: str, download: bool = False) -> FileResponse:
@@ -102,8 +106,10 @@ def build_app(
     app.include_router(clip_routes(sessions, ClipIntake(workspace, preparing, lambda: renders.busy)))
     app.include_router(own_video_routes(sessions))
     app.include_router(model_routes(sessions))
+    app.include_router(recipe_routes(sessions))
     app.mount("/studio/static", FreshFiles(directory=STATIC), name="studio-static")
-    threading.Thread(target=warm_up, name="warm-up", daemon=True).start()
+    warmed = (warm_studio, (sessions, *first_choice(sessions))) if warm else (warm_up, ())
+    threading.Thread(target=warmed[0], args=warmed[1], name="warm-up", daemon=True).start()
     keep_clean(workspace)
     page = build_page(sessions, renders)
     add_endpoints(page, sessions, renders)

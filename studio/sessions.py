@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 import threading
 from collections import OrderedDict
@@ -52,7 +53,14 @@ class Session:
             "clip": None if self.base == AUTOMATIC or is_own_video(self.base) else self.base,
             "network": self.processor.model.runtime.about,
             "notes": list(performance.notes),
+            "shows": self.shows,
         }
+
+    @property
+    def shows(self) -> str:
+        """The same for two sessions whose frames are the same under the same settings."""
+        told = (self.processor.model_name, self.performance.sound_sha256, self.performance.edits.cuts)
+        return hashlib.sha256(repr(told).encode()).hexdigest()[:16]
 
 
 class Sessions:
@@ -131,6 +139,10 @@ class Sessions:
                 raise ClipError("this page's session is no longer open (the studio was restarted); reload the page")
             self._sessions.move_to_end(token)
             return self._sessions[token]
+
+    def is_loaded(self, model: str) -> bool:
+        """Whether the model need not be loaded any more."""
+        return model in self._processors
 
     def processor(self, model: str) -> CoreClipsProcessor:
         """The model with its clips, loaded once. ClipError or ModelError when it cannot be used."""

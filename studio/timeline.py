@@ -6,6 +6,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import cv2
@@ -136,13 +137,30 @@ class SeamScans:
     """
 
     def __init__(self, busy: Callable[[], bool] = lambda: False) -> None:
-        self._busy, self._touched = busy, 0.0
+        self._busy, self._touched, self._resting = busy, 0.0, 0
         self._scans: OrderedDict[tuple[str, BlendSettings], _Scan] = OrderedDict()
         self._lock, self._turn = threading.Lock(), threading.Lock()
 
     def touch(self) -> None:
         """A preview was asked for: the scan waits."""
         self._touched = time.monotonic()
+
+    def held_by(self) -> str:
+        """What is more urgent than measuring just now, in words; "" for nothing."""
+        if self._busy():
+            return "a render runs"
+        return "previews are drawn" if time.monotonic() - self._touched < QUIET_S else ""
+
+    @contextmanager
+    def resting(self) -> Iterator[None]:
+        """No scan goes on meanwhile."""
+        with self._lock:
+            self._resting += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._resting -= 1
 
     def ask(self, session: Session, settings: BlendSettings) -> dict[str, object]:
         """Scores known so far, {frame: score}; starts or goes on with the scan. done: no more will come."""
@@ -162,7 +180,7 @@ class SeamScans:
     def _work(self, scan: _Scan) -> None:
         try:
             while scan.left and time.monotonic() - scan.asked < POLLED_S:
-                if self._busy() or time.monotonic() - self._touched < QUIET_S:
+                if self._resting or self.held_by():
                     time.sleep(0.05)
                     continue
                 with self._turn:

@@ -3,7 +3,7 @@
 const TIMEOUT_MS = 60_000;
 const RETRY_MS = 3000;
 
-async function explained(answer) {
+export async function explained(answer) {
   try {
     const told = await answer.json();
     return told.error || (typeof told.detail === "string" ? told.detail : "the studio refused this request");

@@ -2,7 +2,8 @@
 export function renderHistory(root, { compare, restore, say }) {
   const GOOD = 0.5;
   const BAD = 1.0;
-  root.innerHTML = `<div class="sl-list-head"><h3>Renders</h3><span class="sl-dim">A | B to compare</span></div>
+  root.innerHTML = `<div class="sl-list-head"><h3>Renders</h3><span class="sl-dim">A | B to compare</span>
+    <button type="button" id="sl-drop-open" data-help="Puts back the settings of a video that Seamline rendered, and what else of its recipe is here: choose it, or drop it on the picture.">Open recipe</button></div>
     <ol class="sl-renders"></ol><p class="sl-none">A test render shows here, to compare with others.</p>`;
   const list = root.querySelector("ol");
   // What tests read.

@@ -1,4 +1,4 @@
-// The inspection column: seam score in figures and words, seam map, what is to be known of the frame.
+// The inspection column: seam score in figures and words, its heat, what is to be known of the frame.
 
 import { heatColour } from "./picture.js";
 
@@ -7,7 +7,7 @@ const SECTORS = { left_cheek: "Left cheek", chin: "Chin", neck: "Neck", right_ch
 
 // Sentences of the frame: clip, feather, texture, limits, notes of the session.
 export function sentences(header, session) {
-  const said = [`${header.clip}, frame ${header.clip_frame}`];
+  const said = [`${header.clip}, clip frame ${header.clip_frame}`];
   if (header.driven && header.feather_px >= 1) said.push(featherInWords(header));
   if (header.driven && header.feather_px > 0 && header.texture_share !== null) said.push(textureInWords(header));
   return [...said, ...header.limits, ...session.notes].map((part) => `${part[0].toUpperCase()}${part.slice(1)}.`);
@@ -30,43 +30,66 @@ export function say(lines, wrong = false) {
   box.classList.toggle("sl-wrong", wrong);
 }
 
-// How the score stands between the clip's own noise and the plain paste: 0 at the floor, 1 at the paste.
-function standing({ score, floor, unblended_score: paste }) {
-  return floor === undefined ? score / Math.max(paste, 1e-6) : (score - floor) / Math.max(paste - floor, 1e-6);
+const SCORE_COLOURS = { good: "#8fc49a", fair: "#d9a441", poor: "#e0604c", none: "#9a9a9a" };
+const VISIBLE = 0.5; // of a seam score: from here on a blend is noticed at the size of the page,
+const STRONG = 1; // and from here on at once
+const AT_FLOOR = 1.1;
+const NO_BETTER = 1.05;
+
+const known = (value) => typeof value === "number";
+export const isAtFloor = (score, floor) => known(floor) && score <= AT_FLOOR * floor;
+export const isNoBetter = (score, unblended) => known(unblended) && NO_BETTER * score >= unblended;
+
+// Grade of a seam score, the one rule of the page: good, fair or poor by its size; at the clip's own noise it is good,
+// and no better than the unblended paste it is not. "none" without a score; unblended and floor may be unknown.
+export function scoreGrade(score, unblended, floor) {
+  if (!known(score)) return "none";
+  if (isAtFloor(score, floor)) return "good";
+  if (score >= STRONG) return "poor";
+  return score >= VISIBLE || isNoBetter(score, unblended) ? "fair" : "good";
 }
+
+export const scoreColour = (score, unblended, floor) => SCORE_COLOURS[scoreGrade(score, unblended, floor)];
 
 function verdict(header) {
   const { score, floor, unblended_score: paste } = header;
-  if (floor !== undefined && score <= 1.1 * floor) return "At the clip's own noise: cannot be told from no seam.";
-  const times = paste / Math.max(score, 0.01);
-  const less = times >= 1.05 ? `${times.toFixed(1)} times less than the unblended paste` : "no better than the unblended paste";
-  const worst = Object.entries(header.sectors).reduce((a, b) => (b[1] > a[1] ? b : a));
-  return `${less[0].toUpperCase()}${less.slice(1)}. Strongest at the ${SECTORS[worst[0]].toLowerCase()}.`;
+  if (isAtFloor(score, floor)) return "At the clip's own noise: cannot be told from no seam.";
+  const less = isNoBetter(score, paste) ? "No better than the unblended paste" : `${(paste / score).toFixed(1)} times less than the unblended paste`;
+  const [worst] = Object.entries(header.sectors).filter(([, value]) => known(value)).sort((a, b) => b[1] - a[1]);
+  return worst ? `${less}. Strongest at the ${SECTORS[worst[0]].toLowerCase()}.` : `${less}.`;
 }
+
+// Why there is no figure.
+function whyNone(header) {
+  if (!header) return "Nothing is open.";
+  return header.driven ? "Measured when the hand rests." : "Nothing is generated in this frame: there is no seam.";
+}
+
+const ROWS = [["Unblended paste", ({ unblended_score: paste }) => paste], ["Floor: the clip's own noise", ({ floor }) => floor],
+  ...Object.entries(SECTORS).map(([key, name]) => [name, ({ sectors }) => sectors[key]])];
 
 export function tellScore(header, age = "of the settings before") {
   const panel = byId("sl-score");
-  const scored = header?.driven && header.score !== undefined;
+  const scored = Boolean(header?.driven && header.score !== undefined);
   panel.dataset.state = !scored ? "none" : header.old ? "old" : "now";
   byId("sl-score-age").textContent = scored && header.old ? age : "";
   byId("sl-number").textContent = scored ? header.score.toFixed(2) : "–";
-  byId("sl-number").dataset.grade = scored ? grade(standing(header)) : "";
-  byId("sl-verdict").textContent = scored ? verdict(header) : !header ? "Nothing is open." : header.driven ? "Measured when the hand rests." : "Nothing is blended in this frame.";
-  const rows = scored ? [["Unblended paste", header.unblended_score], ["Floor: the clip's own noise", header.floor], ...Object.entries(header.sectors).map(([name, value]) => [SECTORS[name], value])] : [];
+  byId("sl-number").style.color = scoreColour(scored ? header.score : null, header?.unblended_score, header?.floor);
+  byId("sl-verdict").textContent = scored ? verdict(header) : whyNone(header);
+  const rows = ROWS.map(([name, valueOf]) => [name, scored ? valueOf(header) : null]);
   const top = Math.max(...rows.map(([, value]) => value || 0), 1e-6);
   byId("sl-figures").replaceChildren(...rows.map(([name, value]) => {
     const row = document.createElement("tr");
     row.innerHTML = "<th></th><td class='sl-meter'><i></i></td><td></td>";
     row.children[0].textContent = name;
     row.children[1].firstChild.style.width = `${(100 * (value || 0)) / top}%`;
-    row.children[2].textContent = value === undefined ? "measuring" : value.toFixed(2);
+    row.children[2].textContent = value === undefined ? "measuring" : known(value) ? value.toFixed(2) : "–";
+    if (scored && value === null) row.dataset.help = `${name}: not measured, since no part of the blend lies there or it is out of the picture.`;
     return row;
   }));
 }
 
-const grade = (share) => (share < 0.2 ? "good" : share < 0.5 ? "fair" : "poor");
-
-// The seam map around the face, small.
+// The heat of the seam around the face, small.
 export function drawHeat(picture) {
   const canvas = byId("sl-heat");
   const context = canvas.getContext("2d");

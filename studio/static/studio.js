@@ -1,22 +1,31 @@
 // The page: what the controls say goes to the viewer, blended here at once where that can be, by the studio otherwise.
 
+import { reasonOf, tellAbility, wireAbility } from "./ability.js";
+import { adviser } from "./advice.js";
 import { blenderOf, layersOf, GpuBlender, PlainBlender } from "./blend.js";
 import { Channel, picturesOf } from "./channel.js";
 import { clipsView } from "./clips.js";
-import { plainToasts, sheet, wireHelp } from "./help.js";
+import { recipeDrop } from "./drop.js";
+import { plainToasts, sheet, tellHint, wireHelp } from "./help.js";
 import { renderHistory } from "./history.js";
 import { drawHeat, legendColours, say, sentences, tellScore } from "./inspect.js";
 import { Loop } from "./loop.js";
+import { remember as rememberView } from "./memory.js";
+import { openingStage } from "./opening.js";
 import { Picture } from "./picture.js";
 import { player } from "./player.js";
 import { presetSheet } from "./presets.js";
+import { closeRecorder, wireSound } from "./sound.js";
+import { sweepView } from "./sweep.js";
 import { timelineDock } from "./timeline.js";
+import { undoAndSlots } from "./undo.js";
 import { Viewer } from "./viewer.js";
 
 const SETTLE_MS = 120;
 const FLOOR_MS = 1500;
 const FLOOR_TRIES = 8;
 const ROOMY_PX = 940;
+const MORE_MS = 2000;
 const byId = (id) => document.getElementById(id);
 const door = window.seamline;
 
@@ -37,12 +46,17 @@ let wanted = null; // { token, frame, settings, asked }: what the controls say
 let draft = null; // what is to be blended on this page before the next picture
 let fresh = null; // what the next drawn picture shows
 let blender = null;
+let spare = null; // the blender before, which the other slot's settings may need
 let plateKey = "";
 let shownSeq = 0;
 let settling = 0;
 let presetValues = null;
-let compare, dock, renders, clips, presets; // made when their places are there
+let compare, dock, renders, clips, presets, stage, advice, steps, drop, sweeps; // made when their places are there
+let handAt = Infinity; // when a hand first moved something
+let rendering = false;
 let heatDrawn = -1;
+let listed = null; // the finished renders are, when it is kept
+let page = null; // a view without a frame that a reload brings back, and its pair of videos
 
 const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
 
@@ -50,6 +64,10 @@ const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
 function localKey({ token, frame, settings }, local) {
   if (settings.compositor !== "alpha") return "";
   return JSON.stringify([token, frame, Object.entries(settings).filter(([name]) => !local.includes(name))]);
+}
+
+function chooseBlender() {
+  if (spare && spare.key === localKey(wanted, spare.local)) [blender, spare] = [spare, blender];
 }
 
 const isLocal = () => Boolean(blender && blender.key === localKey(wanted, blender.local) && picture.header?.frame === wanted.frame && !state.looping);
@@ -89,8 +107,12 @@ function showTold() {
   markPreset(settings);
   wanted = { token: session.token, frame, settings, asked: performance.now() };
   if (viewer.isPage && before) viewer.show("result");
+  advice.forget();
+  able();
   dock.at(frame);
   dock.changed(settings);
+  steps.changed(settings);
+  sweeps.changed();
   if (state.looping) {
     if (before.frame === frame) {
       loop.refresh({ token: session.token, settings });
@@ -105,6 +127,7 @@ function showTold() {
 function follow() {
   state.pending = true;
   clearTimeout(settling);
+  chooseBlender();
   if (isLocal()) {
     draft = wanted;
     mark("draft");
@@ -136,10 +159,12 @@ async function answered({ header, blobs }, request) {
   if (request.token !== session?.token || request.seq < shownSeq || state.looping) return;
   shownSeq = request.seq;
   if (header.local) {
+    spare = blender;
     blender = blenderOf(layersOf(header.local, blobs), { gpu: door.gpu !== false });
     blender.local = header.local.settings;
     blender.key = localKey(request, blender.local);
     setTimeout(warm, 0, blender, request.settings);
+    chooseBlender();
   }
   const current = request.frame === wanted.frame && same(request.settings, wanted.settings);
   if (!current && isLocal() && !images.plate) return follow(); // the page's own draft is newer
@@ -152,7 +177,10 @@ async function answered({ header, blobs }, request) {
   viewer.draw();
   tell();
   if (!current) return;
-  if (request.score) remember();
+  if (request.score) {
+    remember();
+    if (header.driven) advice.look(request, header);
+  }
   if (!request.score) settleSoon();
   else if (floorIsComing(header)) settleSoon(FLOOR_MS);
 }
@@ -211,8 +239,13 @@ viewer.afterDraw = () => {
   state.pending = !state.exact;
   state.latency = performance.now() - request.asked;
   state.seq += 1;
-  if (!request.score) byId("sl-latency").textContent = `${Math.round(state.latency)} ms`;
+  if (stage.waits) {
+    stage.end();
+    able();
+  }
+  if (!request.score && request.asked >= handAt) byId("sl-latency").textContent = `${Math.round(state.latency)} ms`;
   mark(state.exact ? "exact" : tier === "browser" ? "draft" : "drawing");
+  if (page && state.exact) listed.then(() => page && reopenPage());
   if (heatDrawn !== picture.heatVersion) {
     heatDrawn = picture.heatVersion;
     drawHeat(picture);
@@ -238,8 +271,10 @@ function tell() {
   const { header } = state;
   tellScore(header);
   say(sentences(header, session));
-  byId("sl-frame-name").textContent = `f ${String(header.frame).padStart(4, "0")}   ${header.size.join("×")}`;
+  nameFrame(header);
 }
+
+const nameFrame = ({ frame, size }) => { byId("sl-frame-name").textContent = `frame ${frame}, ${size.join("×")}`; };
 
 // An answer did not come: the picture that stays is dimmed and the words say why.
 function wrong(message) {
@@ -262,17 +297,18 @@ const title = () => `${session.model}, ${session.base}: ${session.frames} frames
 function open(text) {
   if (state.looping) stopRolling();
   session = { text, ...JSON.parse(text) };
+  closeRecorder();
   plateKey = "";
-  blender = wanted = told = draft = null;
+  blender = spare = wanted = told = draft = null;
   clearTimeout(settling);
   channel.forget();
   right();
   dock.open(session.token ? session : null);
-  const blank = byId("sl-blank");
-  byId("sl-view").toggleAttribute("data-empty", Boolean(session.empty));
+  advice.forget();
+  sweeps.changed();
   if (session.empty) {
     state.shown = state.header = null;
-    blank.textContent = session.empty;
+    stage.empty(session.empty);
     say([session.empty]);
     tellScore(null);
     picture.clear();
@@ -281,6 +317,8 @@ function open(text) {
     byId("sl-frame-name").textContent = "";
     mark("none");
   } else if (viewer.view === "renders") viewer.show("wipe");
+  if (session.token) stage.drawing(session.model);
+  able();
   titled();
 }
 
@@ -289,10 +327,29 @@ function titled() {
   byId("sl-what").title = session?.token ? `The network runs in ${session.network}` : "";
 }
 
+const NO_SPEECH = "There is no speech yet: upload or record it, at the top left.";
+const NO_PICTURE = "There is no picture yet.";
+
+// What can act now; the rest says why not.
+function able() {
+  const open = session?.token ? "" : NO_SPEECH;
+  const seen = picture.header ? "" : NO_PICTURE;
+  const videos = viewer.view === "renders";
+  const ends = (at, why) => (videos ? "" : open || (wanted?.frame === at ? why : ""));
+  tellAbility({
+    "sl-keep": open, "sl-render": open, "sl-link": open,
+    "sl-cancel": rendering ? "" : "Nothing is being rendered.",
+    "sl-roll": videos ? "" : open,
+    "sl-prev": ends(0, "This is the first frame."), "sl-next": ends((session?.frames || 0) - 1, "This is the last frame."),
+    "sl-fit": seen, "sl-face": seen, "sl-actual": seen, "sl-steady": seen, "sl-outline": seen,
+    "sl-tab-compare": state.video || renders.state.entries.length ? "" : "No render is finished yet. Render test video makes one.",
+  });
+}
+
 function rolled({ header, images }) {
   picture.take(header, images);
   viewer.draw();
-  byId("sl-frame-name").textContent = `f ${String(header.frame).padStart(4, "0")}   ${header.size.join("×")}`;
+  nameFrame(header);
 }
 
 function rolling(done, total) {
@@ -313,7 +370,7 @@ function roll() {
   clearTimeout(settling);
   byId("sl-roll").setAttribute("aria-pressed", "true");
   byId("sl-roll").textContent = "Stop";
-  if (viewer.isPage) viewer.show("result");
+  if (viewer.isPage || viewer.view === "sweep") viewer.show("result");
   tellScore(state.header && { ...state.header, old: true }, `of frame ${wanted.frame}`);
   say(["While the loop plays nothing is measured. k stops it."]);
   return loop.start({ token: session.token, settings: wanted.settings }, wanted.frame, session.frames, session.fps);
@@ -323,7 +380,7 @@ function stopRolling() {
   loop.end();
   state.looping = false;
   plateKey = "";
-  blender = null;
+  blender = spare = null;
   byId("sl-roll").setAttribute("aria-pressed", "false");
   byId("sl-roll").textContent = "Loop";
 }
@@ -355,9 +412,52 @@ function hand(id, text) {
 // Settings of a finished render, back into the controls; a fresh number, so that the same ones can be asked for again.
 const restore = (settings) => hand("sl-restore", JSON.stringify({ settings, again: performance.now() }));
 
+// Settings of this page's own: the picture follows at once, Gradio's controls a moment later.
+function put(settings) {
+  for (const [name, value] of Object.entries(settings)) {
+    const input = document.querySelector(`#sl-${name} input[type=range]`);
+    if (input) input.value = String(value);
+  }
+  hand("sl-put", JSON.stringify({ ...settings, again: performance.now() }));
+  if (!told) return;
+  told.settings = { ...settings };
+  showTold();
+}
+
+// What the studio found in a dropped video.
+function useRecipe({ settings, quality, model, base, frame, loop_s: seconds }) {
+  if (seconds) loopOf(seconds);
+  const place = frame === null ? {} : { frame, range: seconds ? "loop" : "whole" };
+  hand("sl-restore", JSON.stringify({ settings, quality, model, base, ...place, again: performance.now() }));
+}
+
+function loopOf(seconds) {
+  loop.seconds = seconds;
+  for (const one of document.querySelectorAll("#sl-length button")) one.setAttribute("aria-pressed", String(Number(one.dataset.seconds) === seconds));
+  if (state.looping) {
+    stopRolling();
+    roll();
+  }
+}
+
+// What a reload of this tab brings back, see memory.js.
+const VIEW_STATE = {
+  viewer: { read: () => viewer.kept(), write: (kept) => viewer.recall(kept) },
+  loop: { read: () => ({ seconds: loop.seconds }), write: ({ seconds }) => [1, 2, 3].includes(seconds) && loopOf(seconds) },
+  page: { read: () => (viewer.isPage ? { view: viewer.view, a: renders.state.a, b: renders.state.b } : null), write(kept) { page = kept; } },
+  slots: { read: () => steps.read(), write: (kept) => steps.write(kept) },
+};
+
+function reopenPage() {
+  const { view, a, b } = page;
+  page = null;
+  if (view === "clips") viewer.show("clips");
+  else if (view === "renders") renders.choose(a, b);
+}
+
 function showPair(a, b, frames) {
   state.video = { a: a.url, b: b.url };
-  byId("sl-tab-compare").disabled = false;
+  able();
   if (state.looping) stopRolling();
   viewer.show("renders");
   const { entry } = a;
@@ -408,13 +508,27 @@ const KEYS = {
   b: () => viewer.nextSurround(),
   "[": () => viewer.stepGain(-1),
   "]": () => viewer.stepGain(1),
+  a: (event) => event.repeat || steps.flip(),
   k: () => (viewer.view === "renders" ? compare.toggle() : roll()),
   n: () => dock.nextWorst(),
   w: () => viewer.view === "renders" && compare.toggleMode(),
   x: () => viewer.set({ held: true }),
+  t: () => viewer.show("sweep"),
   "?": sheet,
   ...Object.fromEntries(VIEWS.map((view, i) => [String(i + 1), () => viewer.show(view)])),
 };
+
+// The button that a key presses: where it cannot act, the key says the same.
+const BUTTONS = { ",": "sl-prev", ".": "sl-next", f: "sl-fit", g: "sl-face", 0: "sl-actual", s: "sl-steady", o: "sl-outline", k: "sl-roll", 8: "sl-tab-compare" };
+
+function whyNot(key) {
+  if (key === "n" && !dock.state.worst.length) {
+    if (!session?.token) return NO_SPEECH;
+    return dock.state.done ? "No frame of this sound is blended." : "No frame is measured with these settings yet; that is done while nothing else is to do.";
+  }
+  if (key === "w" && viewer.view !== "renders") return "w works in Renders: side by side, or one over the other.";
+  return reasonOf(BUTTONS[key]);
+}
 
 function onKey(event) {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
@@ -423,7 +537,19 @@ function onKey(event) {
   const act = KEYS[event.key];
   if (!act) return;
   event.preventDefault();
-  act();
+  const reason = whyNot(event.key);
+  if (reason) tellHint(reason, true);
+  else act(event);
+}
+
+// What a hand opens below the edge of the column is scrolled to, while Gradio puts it in.
+function showMore() {
+  const more = byId("sl-more");
+  let until = 0;
+  more.addEventListener("click", (event) => {
+    if (event.isTrusted && event.target.closest("#sl-more > button")) until = performance.now() + MORE_MS;
+  });
+  new ResizeObserver(() => { if (performance.now() < until) more.scrollIntoView({ block: "end" }); }).observe(more);
 }
 
 // The button answers once Gradio has put in what lies under it.
@@ -435,10 +561,14 @@ function openMore(tries) {
 
 function wire() {
   viewer.wire();
+  stage = openingStage();
+  beginStage();
+  advice = adviser((name, value) => restore({ ...wanted.settings, [name]: value }));
+  steps = undoAndSlots(byId("sl-undo"), { put });
   compare = player(byId("sl-compare"));
   dock = timelineDock(byId("sl-timeline"), { goto: goTo });
   renders = renderHistory(byId("sl-history"), { compare: showPair, restore, say: wrong });
-  renders.refresh().then(() => { byId("sl-tab-compare").disabled = !renders.state.entries.length; });
+  listed = renders.refresh().then(able);
   clips = clipsView(byId("sl-clips"), {
     base: () => session?.base,
     changed: () => byId("sl-refresh").click(),
@@ -455,39 +585,64 @@ function wire() {
     }),
     listed: (name) => hand("sl-listed", JSON.stringify({ name, again: performance.now() })),
   });
+  drop = recipeDrop(byId("sl-stage"), byId("sl-drop-open"), { token: () => session?.token || "", use: useRecipe });
+  sweeps = sweepView(byId("sl-sweep"), {
+    now: () => wanted && { token: session.token, shows: session.shows, frame: wanted.frame, settings: wanted.settings },
+    isEmpty: () => Boolean(session?.empty),
+    adopt: restore,
+    peek(guest) {
+      viewer.guest = guest;
+      viewer.draw();
+    },
+  });
   byId("sl-keep").addEventListener("click", () => wanted && presets.open());
   byId("sl-link").addEventListener("click", copyLink);
   wireHelp();
+  wireAbility((reason) => tellHint(reason, true));
   plainToasts();
+  wireRendering();
+  wireSound();
+  showMore();
+  able();
   viewer.viewChanged = (view) => {
+    able();
+    page = null;
     if (view !== "renders") compare.pause();
     if (view === "renders" && !state.video && renders.state.entries.length) renders.choose(renders.state.entries[0].id, "");
+    if (view === "sweep" && state.looping) roll();
+    sweeps.shown(view === "sweep");
     if (view === "clips" && session) clips.open(session.model || clips.state.model);
   };
   byId("sl-prev").addEventListener("click", () => stepFrame(-1));
   byId("sl-next").addEventListener("click", () => stepFrame(1));
   byId("sl-roll").addEventListener("click", roll);
   for (const button of document.querySelectorAll("#sl-length button")) {
-    button.addEventListener("click", () => {
-      loop.seconds = Number(button.dataset.seconds);
-      for (const one of document.querySelectorAll("#sl-length button")) one.setAttribute("aria-pressed", String(one === button));
-      if (state.looping) {
-        stopRolling();
-        roll();
-      }
-    });
+    button.addEventListener("click", () => loopOf(Number(button.dataset.seconds)));
   }
+  rememberView(VIEW_STATE);
   document.querySelector("#sl-legend i").style.background = legendColours();
   // Where there is room for them, the rarer settings lie open.
   if (window.innerHeight >= ROOMY_PX) openMore(20);
+  for (const hand of ["pointerdown", "keydown", "input"]) window.addEventListener(hand, () => { handAt = Math.min(handAt, performance.now()); }, true);
   document.addEventListener("input", onHand, true);
   document.addEventListener("keydown", onKey);
   document.addEventListener("keyup", (event) => { if (event.key === "x") viewer.set({ held: false }); });
   window.addEventListener("blur", () => viewer.set({ held: false }));
 }
 
+const beginStage = () => stage.begin(document.querySelector("#sl-model input").value, document.querySelector("#sl-base input").value);
+
+// The progress line says whether a render runs.
+function wireRendering() {
+  const line = byId("sl-progress");
+  new MutationObserver(() => {
+    rendering = Boolean(line.querySelector("[data-running]"));
+    able();
+  }).observe(line, { childList: true, subtree: true, attributes: true, attributeFilter: ["data-running"] });
+}
+
 // For tests: what is drawn, and how an error looks.
-Object.assign(door, { state, viewer, picture, fail: wrong, parts: () => ({ compare, dock, renders, clips, presets }) });
+Object.assign(door, { state, viewer, picture, fail: wrong, parts: () => ({ compare, dock, renders, clips, presets, steps, drop, sweeps }) });
 
 const CALLS = {
   show,
@@ -495,24 +650,27 @@ const CALLS = {
   opening() {
     byId("sl-what").textContent = "Listening to the speech";
     state.opening = true;
+    if (stage.waits) beginStage();
   },
   // The server answered, with a session or a message.
   opened() {
     state.opening = false;
     titled();
+    setTimeout(() => { // its session comes beside this call, before or after it
+      if (!session?.token && !state.opening) stage.empty(session?.empty || "Nothing is open: upload speech or record it, at the top left.");
+    }, SETTLE_MS);
   },
   // From the click until the first frame; another person's render may have to end before.
   starting(values) {
     const line = document.querySelector("#sl-progress p");
+    document.querySelector("#sl-progress .sl-bar")?.toggleAttribute("data-running", true);
     if (line) line.textContent = "Starting; one render runs at a time";
     const [first, stop] = session?.token ? loop.range(Math.round(Number(values[3])), session.frames, session.fps) : [0, 0];
     return [...values.slice(0, 4), values[2] === "loop" ? `${first}-${stop}` : "", ...values.slice(5)];
   },
   // A render is finished.
   compare(text) {
-    if (!text) return;
-    byId("sl-tab-compare").disabled = false;
-    renders.refresh(true);
+    if (text) renders.refresh(true);
   },
   preset(text) {
     presetValues = JSON.parse(text);
@@ -521,7 +679,7 @@ const CALLS = {
 };
 
 // Gradio puts the parts of the page in one after the other; calls that came before wait in door.early.
-const PARTS = ["sl-canvas", "sl-what", "sl-say", "sl-roll", "sl-sheet", "sl-hint-text", "sl-preset", "sl-more", "sl-timeline", "sl-history", "sl-keep"];
+const PARTS = ["sl-canvas", "sl-what", "sl-say", "sl-roll", "sl-sheet", "sl-hint-text", "sl-preset", "sl-more", "sl-timeline", "sl-history", "sl-keep", "sl-undo"];
 const waiting = setInterval(() => {
   if (!PARTS.every(byId)) return;
   clearInterval(waiting);

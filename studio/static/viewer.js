@@ -1,7 +1,8 @@
 // The stage: draws the chosen view of the picture, with zoom and pan that stay through every update.
 
 const byId = (id) => document.getElementById(id);
-const NAMES = { result: "Result", original: "Original", unblended: "Unblended", matte: "Matte", overlay: "Overlay", heat: "Seam map" };
+const NAMES = { result: "Result", original: "Original", unblended: "Unblended", matte: "Matte", overlay: "Overlay", heat: "Heat" };
+const PLAIN = "nothing is generated in this frame";
 const GAINS = [1, 2, 4, 8, 16];
 const SURROUNDS = ["dark", "mid", "grey"];
 const PAGES = ["renders", "clips"];
@@ -16,6 +17,7 @@ export class Viewer {
     this.centre = [0, 0];
     this.drawnAt = 0;
     this.asked = 0;
+    this.guest = null; // { image, place, name }: a part of the frame that the close-up shows in its own stead
     this.afterDraw = () => {};
     this.viewChanged = () => {};
   }
@@ -100,13 +102,32 @@ export class Viewer {
     this.draw();
   }
 
+  // How it is looked at, for `recall` after a reload.
+  kept() {
+    const { view, against, gain, wipe, outline, steady, times, scale, centre } = this;
+    return { view, against, gain, wipe, outline, steady, times, scale, centre, surround: byId("sl-stage").dataset.surround };
+  }
+
+  // Takes what can be of it.
+  recall({ view, against, gain, wipe, outline, steady, times, scale, centre, surround }) {
+    const numbers = [wipe, scale, ...(Array.isArray(centre) ? centre : [NaN])];
+    if (!numbers.every(Number.isFinite) || numbers.length !== 4 || ![2, 3, 4].includes(times)) return;
+    const fits = GAINS.includes(gain) && ["original", "unblended"].includes(against) && SURROUNDS.includes(surround);
+    if (!fits || !document.querySelector(`#sl-tabs [data-view="${CSS.escape(String(view))}"]`)) return;
+    if (!PAGES.includes(view)) this.show(view);
+    this.surround(surround);
+    this.scale = scale && this.bounded(scale);
+    this.centre = centre;
+    this.set({ against, gain, wipe: Math.min(Math.max(wipe, 0), 1), outline: outline === true, steady: steady === true, times });
+  }
+
   // Views that show something else than the frame.
   get isPage() {
     return PAGES.includes(this.view);
   }
 
   show(view) {
-    if (view === "renders" && byId("sl-tab-compare").disabled) return;
+    if (byId("sl-tabs").querySelector(`[data-view="${view}"]`).dataset.reason) return;
     this.view = view;
     byId("sl-view").dataset.view = view;
     for (const tab of document.querySelectorAll("#sl-tabs button")) tab.setAttribute("aria-selected", String(tab.dataset.view === view));
@@ -219,7 +240,10 @@ export class Viewer {
     const geometry = this.geometry();
     const canvas = byId("sl-canvas");
     const context = sized(canvas, geometry.width, geometry.height);
-    const shown = this.held ? "original" : this.view;
+    const plain = !this.picture.header.driven;
+    const seen = this.view === "sweep" ? "result" : this.view; // the sheet lies over it
+    const shown = this.held ? "original" : seen === "wipe" && plain ? "result" : seen;
+    byId("sl-view").toggleAttribute("data-plain", plain);
     if (shown === "wipe") {
       const split = Math.round(this.wipe * geometry.width);
       this.paint(context, this.against, geometry, 0, split);
@@ -269,11 +293,17 @@ export class Viewer {
     context.restore();
   }
 
+  // What a view shows of a frame that is the plate, in words; "" where a mouth is generated.
+  plain(view) {
+    if (this.picture.header.driven) return "";
+    return ["matte", "difference", "heat"].includes(view) ? `${view[0].toUpperCase()}${view.slice(1)}: ${PLAIN}` : `Plate: ${PLAIN}`;
+  }
+
   caption(shown, { scale }) {
     byId("sl-legend-top").textContent = this.picture.heat ? `${this.picture.heat.white} and more` : "not measured in this frame";
     const ratio = window.devicePixelRatio || 1;
     const named = shown === "difference" ? `Result less ${this.against}, ×${this.gain}` : NAMES[shown];
-    byId("sl-tag").textContent = shown === "wipe" ? NAMES[this.against] : this.held ? "Original (x held)" : named;
+    byId("sl-tag").textContent = this.held ? "Original (x held)" : this.plain(shown) || (shown === "wipe" ? NAMES[this.against] : named);
     byId("sl-tag-right").textContent = shown === "wipe" ? "Result" : "";
     byId("sl-scale").textContent = `${Math.round((100 * scale) / ratio)} %`;
   }
@@ -288,7 +318,14 @@ export class Viewer {
     const scale = this.times * ratio;
     const context = sized(canvas, width, height);
     this.paint(context, view, { width, height, scale, cx: chin[0], cy: chin[1] + 0.06 * box[2] }, 0, width);
-    byId("sl-close-name").textContent = `${NAMES[view] || `Difference ×${this.gain}`}, held on the chin`;
+    const guest = this.held ? null : this.guest;
+    if (guest) {
+      const [x, y, wide, high] = guest.place;
+      const at = (value, middle, whole) => (value - middle) * scale + whole / 2;
+      context.drawImage(guest.image, at(x, chin[0], width), at(y, chin[1] + 0.06 * box[2], height), wide * scale, high * scale);
+    }
+    const own = this.picture.header.driven ? NAMES[view] || `Difference ×${this.gain}` : this.plain(view).split(":")[0];
+    byId("sl-close-name").textContent = guest ? guest.name : `${own}, held on the chin`;
   }
 }
 

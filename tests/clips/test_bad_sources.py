@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import shutil
 import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,14 +19,17 @@ from clips.__main__ import main
 from clips.core_clips_processor import CoreClipsProcessor
 from clips.describe import describe_clip, describe_model
 from clips.errors import ClipError
-from clips.ffmpeg import ffmpeg_exe
-from clips.library import ClipLibrary, CoreClip
+from clips.ffmpeg import check_source, ffmpeg_exe
+from clips.handoff import new_folder
+from clips.library import ClipLibrary, CoreClip, workspace_folder
 from clips.preprocess import main as preprocess
 from clips.preprocess import preprocess_clip, verify_clip
+from clips.render import check_outputs
 from clips.timeline import FPS
 from clips.video import ClipFrames, probe, read_frames
 from models.lip_sync import LipSyncModel
 
+REPO = Path(__file__).parents[2]
 RIDDLES = ['it\'s "a" talk', "ü 漢 talk", "two\nlines talk", "100% talk $HOME `x`", "talk;rm -rf", "  talk  "]
 
 
@@ -286,3 +291,42 @@ def test_describe_goes_on_after_a_clip_that_cannot_be_read(few: Path) -> None:
     lines = describe_model(ClipLibrary(few), "tiny")
     assert lines[lines.index("a broken talk: talk, cannot be used") + 1].startswith("  expected a video file")
     assert any(line.startswith("02,08s talk") for line in lines)
+
+
+# Names
+
+
+def test_names_that_no_file_can_have_are_refused(tmp_path: Path) -> None:
+    loop = tmp_path / "loop.mp4"
+    loop.symlink_to(loop)
+    long = tmp_path / ("a" * 300 + ".mp4")
+    for use in (check_source, lambda path, what: probe(path)):
+        for path in (loop, long, tmp_path / ("b" * 300) / "a.mp4"):
+            with pytest.raises(ClipError, match="cannot be opened"):
+                use(path, "video")
+    check_outputs(
+        loop, None, keep=[loop.with_name("other.wav"), tmp_path / "a.mp4"]
+    )  # a link is replaced, not followed
+    with pytest.raises(ClipError, match="would overwrite"):
+        check_outputs(loop, None, keep=[loop])
+    for path, said in ((long, "at most 255 bytes"), (tmp_path / ("b" * 300) / "a.mp4", "does not exist")):
+        with pytest.raises(ClipError, match=said):
+            check_outputs(path, None)
+        with pytest.raises(ClipError, match=r"cannot|does not exist|at most"), new_folder(path):
+            pass
+    with pytest.raises(argparse.ArgumentTypeError, match="expected a folder"):
+        workspace_folder(str(long))
+
+
+@pytest.mark.skipif(os.name != "posix", reason="names are bytes there only")
+def test_a_name_that_is_no_text_is_printed_as_it_is(tmp_path: Path) -> None:
+    folder = tmp_path / "core_clips" / "Ada"
+    folder.mkdir(parents=True)
+    with open(os.fsencode(folder) + b"/silence \xff.mp4", "wb") as file:
+        file.write(b"no video")
+    done = subprocess.run(
+        [sys.executable, "-m", "clips", "describe", "--model", "Ada", "--workspace", str(tmp_path)],
+        cwd=REPO, env=os.environ | {"PYTHONIOENCODING": "utf-8:strict"}, capture_output=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert b"silence \xff: silence, cannot be used" in done.stdout

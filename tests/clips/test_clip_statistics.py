@@ -10,15 +10,17 @@ import cv2
 import numpy as np
 import pytest
 
-from clips.clip_findings import ModelAssessment, compare, spans
+from clips.chart import WIDTH_PX, check_picture_name, write_picture
+from clips.clip_findings import ModelAssessment, compare
 from clips.clip_light import frame_light, light_change
-from clips.clip_plot import MOST_CLIPS, WIDTH_PX, check_picture_name, clip_plot, write_picture
+from clips.clip_plot import MOST_CLIPS, clip_plot
 from clips.clip_statistics import ClipStatistics, measure_frames
 from clips.clip_table import advice_lines, assessment_table, ranking_lines
 from clips.errors import ClipError
 from clips.head_pose import _HEAD, RIGID, angles_deg, head_rotations, mean_rotation, turn_deg
 from clips.landmarks import ClipLandmarks
 from clips.library import ClipLibrary, CoreClip, measure_appearance
+from clips.timeline import spans
 from clips.video import read_frames
 
 Frames = list[np.ndarray]

@@ -70,6 +70,15 @@ def run(*arguments: str | Path, workspace: Path) -> subprocess.CompletedProcess[
     return subprocess.run(command, capture_output=True, text=True, env=environment, cwd=workspace, timeout=120)
 
 
+def test_a_face_that_lies_is_told_and_not_called_small(library: ClipLibrary) -> None:
+    clip, lying = library.clip("Ada", "silence"), StillFace()
+    lying.face = lying.face[:, ::-1] * np.float32([1, -1]) + np.float32([0, 640])
+    preprocess_clip(clip, detector=lying)
+    report = verify_clip(clip)
+    assert any("turned 89 degrees counter-clockwise" in reason for reason in report.reasons), report.reasons
+    assert not any("smaller" in reason for reason in report.reasons)
+
+
 def test_only_what_is_new_or_changed_by_content_is_processed(library: ClipLibrary) -> None:
     silence, talk = library.clips("Ada")
     faces = StillFace()

@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from clips.timeline import FPS, FrameRange, frame_count, ping_pong
+from clips.timeline import FPS, FrameRange, counted, frame_count, frames_named, ping_pong
 
 
 def test_frame_count_is_the_rounded_duration_for_any_length() -> None:
@@ -55,3 +55,8 @@ def test_frame_range_is_a_checked_half_open_range() -> None:
     for start, stop in ((-1, 2), (3, 2), (0.5, 2), (True, 2)):
         with pytest.raises(ValueError, match="FrameRange"):
             FrameRange(start, stop)  # type: ignore[arg-type]
+
+
+def test_one_is_singular() -> None:
+    assert [counted(n, "turn") for n in (0, 1, 2)] == ["0 turns", "1 turn", "2 turns"]
+    assert (frames_named([7]), frames_named([3, 4, 5, 9])) == ("frame 7", "frames 3-5, 9")

@@ -180,6 +180,15 @@ def test_an_interruption_leaves_nothing(processor, performance, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_a_killed_one_left_goes_at_the_next_start(processor, performance, tmp_path):
+    left = tmp_path / ".seamline-0123456789ab.folder"
+    left.mkdir()
+    (left / "plate.0000.png").write_bytes(b"x" * 1000)
+    (tmp_path / ".seamline-0123456789ab.owner").write_bytes(b"")
+    hand_off(processor, performance, tmp_path / "out", frames=FrameRange(0, 1))
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
 def test_too_little_space_is_told_before_the_bulk_is_written(processor, performance, tmp_path, monkeypatch):
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(handoff.shutil, "disk_usage", lambda path: usage(10**9, 0, 3_000_000))

@@ -1,6 +1,7 @@
 """test_face_blending.py: measures, findings, the sheet, and what it says to bad input."""
 
 import os
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -10,19 +11,14 @@ import cv2
 import numpy as np
 import pytest
 
+from blending.seam import SeamScore
 from blending.types import Landmarks
-from clips.inspect import (
-    SAMPLE_SPEECH,
-    clip_findings,
-    face_size,
-    frame_findings,
-    main,
-    measure_clip,
-    stats_report,
-    write_sheet,
-)
+from clips.chart import WIDTH_PX
+from clips.face_measures import clip_findings, face_size, frame_findings, measure_clip, stats_report
+from clips.face_plot import MEASURES, ROW_PX, face_plot
+from clips.inspect import SAMPLE_SPEECH, main, write_sheet
 from clips.library import ClipLibrary
-from clips.sheet import SHEET_GREY, SHEET_WIDTH_PX, View
+from clips.sheet import SHEET_GREY, SHEET_WIDTH_PX, View, _compared, _seam_words
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
@@ -75,7 +71,7 @@ def test_a_wrong_frame_is_found_and_named(measures):
     assert len(findings) == 4
     assert "no face in frames 5-7, 90" in findings[0]
     assert findings[1].startswith("jaw width jumps by up to 10 % in frames 70-71")
-    assert findings[2].startswith("face height jumps by up to 15 % in frames 41")
+    assert findings[2].startswith("face height jumps by up to 15 % in frame 41")
     assert "jitter by more than 1 %" in findings[3]
 
 
@@ -96,27 +92,66 @@ def test_another_shape_of_face_stands_out(measures):
     assert clip_findings(turned, [one])[0].startswith("jaw 10 % narrower for its height")
 
 
-def test_report_holds_every_clip_and_all_of_them(clips, measures):
-    lines = stats_report(list(clips.values())).splitlines()
+def test_report_holds_every_clip_and_all_of_them(measures):
+    lines = stats_report(list(measures.values())).splitlines()
     for name, one in measures.items():
         row = next(line for line in lines if line.startswith(name))
         for value in (np.median(one.jaw_width_px), np.median(one.face_height_px)):
             assert f"{value:.1f} (" in row
         assert f"{np.median(one.ratio):.3f} (" in row
         assert row.endswith(f"{one.jitter_px:.2f}      {one.jitter_pct:.2f}")
-    assert "all 5 clips             566" in stats_report(list(clips.values()))
+    assert "all 5 clips             566" in stats_report(list(measures.values()))
     assert len({len(line) for line in lines[:8]}) == 1, "the table is aligned"
 
 
-def test_report_of_one_clip_still_compares_it_with_all(clips):
-    report = stats_report(list(clips.values()), EVENING)
+def test_report_of_one_clip_still_compares_it_with_all(measures):
+    report = stats_report(list(measures.values()), EVENING)
     assert "silence" not in report
     assert "all 5 clips" in report
     assert f"{EVENING}: face 8 % smaller" in report
-    assert stats_report(list(clips.values()), "silence").endswith("nothing stands out")
+    assert stats_report(list(measures.values()), "silence").endswith("nothing stands out")
+
+
+def test_the_plot_shows_the_faces_shapes_and_nothing_of_the_clips_plot(measures):
+    everything = list(measures.values())
+    plot = face_plot("LS1", everything)
+    assert plot.shape[1] == WIDTH_PX
+    assert np.array_equal(plot, face_plot("LS1", everything))
+    assert face_plot("LS1", everything, EVENING).shape[0] < plot.shape[0] - 3 * ROW_PX
+    wide = replace(everything[0], jaw_width_px=everything[0].jaw_width_px * np.linspace(1, 1.05, 100))
+    changed = (face_plot("LS1", [wide, *everything[1:]]) != plot).any(axis=(0, 2))
+    jaw, height, ratio = MEASURES
+    assert changed[jaw:height].any()
+    assert changed[ratio:].any()
+    assert not changed[height:ratio].any()
+    for odd in (
+        replace(wide, found=np.arange(100) == 7, jitter_pct=float("nan")),
+        replace(wide, jaw_width_px=np.ones(1), face_height_px=np.ones(1), found=np.ones(1, bool)),
+    ):
+        assert face_plot("LS1", [odd]).shape[1] == WIDTH_PX
 
 
 # The sheet
+
+
+@pytest.mark.parametrize(
+    ("hard", "blended", "floor", "said"),
+    [
+        (2.1, 0.4, 0.19, ""),
+        (0.32, 0.34, 0.15, r"differ by less than the clip's own noise makes \(0\.15\)"),
+        (0.34, 0.32, 0.15, "neither is better"),
+        (0.3, 0.6, 0.15, "worse than the hard paste"),
+        (0.3, 0.6, None, ""),
+    ],
+)
+def test_scores_are_read_against_the_clips_noise(hard, blended, floor, said):
+    scores = [SeamScore(score, np.zeros(1), {"neck": score, "right_cheek": 0}, None) for score in (hard, blended)]
+    notes = "; ".join(_compared(*scores, floor))
+    assert re.search(said, notes)
+    assert bool(notes) == bool(said)
+    noise = ", 0.15 the clip's own noise" if floor == 0.15 else ""
+    if floor != 0.19:
+        assert _seam_words(scores[0], floor) == f"seam score {hard:.2f}, most at the neck (0 is no seam{noise})"
 
 
 @pytest.fixture(scope="module")

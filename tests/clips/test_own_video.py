@@ -15,8 +15,8 @@ from test_frame_folders import face_folder
 
 from blending import BlendSettings
 from clips import own_video, video
-from clips.__main__ import build_parser
-from clips.audio import SAMPLE_RATE
+from clips.__main__ import build_parser, main
+from clips.audio import SAMPLE_RATE, save_wav
 from clips.core_clips_processor import AUTOMATIC, CoreClipsProcessor
 from clips.edit_list import RAMP_FRAMES
 from clips.errors import ClipError
@@ -24,6 +24,7 @@ from clips.ffmpeg import ffmpeg_exe
 from clips.known_videos import load_info
 from clips.library import BUNDLED, LANDMARKS_SUFFIX
 from clips.own_video import open_own_video, own_video_notes, plain_name
+from clips.recipe import read_recipe
 from clips.timeline import FPS, ping_pong
 from clips.video import VideoWriter, probe, read_frames
 from models.lip_sync import LipSyncModel
@@ -69,6 +70,15 @@ def own(
     made = CoreClipsProcessor("tiny", workspace=tmp_path / "space", vad_method="energy", device="cpu")
     made.looked_through = found  # type: ignore[attr-defined]
     return made
+
+
+class TurnedFace(StillFace):
+    """The bundled face turned in the picture, clockwise above 0."""
+
+    def __init__(self, degrees: float) -> None:
+        super().__init__()
+        middle, turn = self.face.mean(axis=0), np.radians(degrees)
+        self.face = (self.face - middle) @ [[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]] + middle
 
 
 def sound(frames: int) -> np.ndarray:
@@ -124,9 +134,73 @@ def test_what_is_known_of_a_video_is_not_found_out_again(tmp_path: Path, monkeyp
         assert second.landmarks_path == clip.landmarks_path
         assert (replace(info, path=source), info.times_s) == (first, first.times_s)
         card = clip.landmarks_path.with_name(f"{clip.sha256}.video.json")
-        for damage in ("", "[]", "{}", card.read_text()[:-9], card.read_text().replace('"format": 1', '"format": 2')):
+        for damage in ("", "[]", "{}", card.read_text()[:-9], card.read_text().replace('"format": 2', '"format": 1')):
             card.write_text(damage)
             assert load_info(card, source) is None
+
+
+def test_a_render_is_made_again_with_the_video_found_by_its_content(
+    own: CoreClipsProcessor, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_wav(tmp_path / "say.wav", sound(12))
+    mine = film(tmp_path / "there" / "my talk.mp4", 6)
+    common = ["render", "--workspace", str(tmp_path / "space")]
+    made, again = tmp_path / "made.mp4", tmp_path / "again.mp4"
+    first = ["--model", "tiny", "--audio", str(tmp_path / "say.wav"), "--base-video", str(mine)]
+    assert main([*common, *first, "--output", str(made)]) == 0
+
+    def like(*more: str) -> int:
+        again.unlink(missing_ok=True)
+        capsys.readouterr()
+        return main([*common, "--like", str(made), "--output", str(again), *more])
+
+    def as_before() -> bool:
+        pairs = zip(read_frames(made), read_frames(again), strict=True)
+        return all(np.array_equal(*pair) for pair in pairs) and read_recipe(made) == read_recipe(again)
+
+    assert like() == 0  # where it was
+    assert as_before()
+    beside = mine.rename(tmp_path / mine.name)
+    assert like() == 0  # beside the render, and from then on known to be there
+    assert as_before()
+    renamed = beside.rename(tmp_path / "there" / "another name.mov")
+    beside.write_bytes(b"another video of that name")
+    assert like() == 2
+    said = capsys.readouterr().err
+    assert "made from the video 'my talk' (sha256 " in said
+    assert read_recipe(made).clips[0].sha256 in said
+    assert "name it with --base-video" in said
+    assert like("--base-video", str(renamed)) == 0
+    assert as_before()
+    assert main([*common, "--like", str(made), "--output", str(tmp_path / "again.mp4"), "--clip", "silence"]) == 0
+    film_here = film(tmp_path / "elsewhere" / "my talk.mp4", 6)
+    monkeypatch.chdir(film_here.parent)
+    shutil.rmtree(renamed.parent)
+    assert like() == 0  # in the current folder
+    assert as_before()
+    capsys.readouterr()
+    assert main([*common, "--like", str(made), "--output", str(film_here)]) == 2
+    assert "would overwrite my talk.mp4" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("degrees", "said"),
+    [
+        (90, r"turned 91 degrees clockwise; turn the video upright, e.g. ffmpeg -i IN -vf transpose=cclock OUT.mp4"),
+        (-89, "degrees counter-clockwise; .*transpose=clock "),
+        (178, "degrees clockwise; .*hflip,vflip"),
+        (-40, ""),
+    ],
+)
+def test_a_face_that_lies_is_not_called_small(degrees: float, said: str, tmp_path: Path) -> None:
+    mine, detector = film(tmp_path / "mine.mp4", 3), TurnedFace(degrees)
+    for _ in range(2):  # also when its landmarks are known
+        if said:
+            with pytest.raises(ClipError, match=rf"mine\.mp4: the face is not upright: it is .*{said}") as refusal:
+                open_own_video(mine, tmp_path / "space", "LS1", detector=detector)
+            assert "px" not in str(refusal.value)
+        else:
+            assert open_own_video(mine, tmp_path / "space", "LS1", detector=detector).info.frames == 3
 
 
 def test_it_never_joins_the_automatic_choice_and_names_do_not_clash(own: CoreClipsProcessor, tmp_path: Path) -> None:
@@ -143,7 +217,7 @@ def test_a_video_of_another_rate_renders_by_time(own: CoreClipsProcessor, tmp_pa
     mine = film(tmp_path / "fast.mp4", 20, Fraction(50))
     report = own.generate_video(sound(12), tmp_path / "out.mp4", base=mine)
     assert (report.frames, probe(tmp_path / "out.mp4").frames) == (12, 12)
-    assert "fast: 50 fps: 20 frames are shown as 10 at 25 fps, by time" in report.notes
+    assert "fast: 50 fps: 20 frames shown as 10 at 25 fps, by time" in report.notes
     source = list(read_frames(mine))
     performance = own.prepare(sound(12), mine)
     assert np.array_equal(own.shot(performance, 3).plate, source[7])  # .14 s, the middle of frame 3

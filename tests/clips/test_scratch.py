@@ -11,7 +11,7 @@ import pytest
 
 from clips.errors import ClipError
 from clips.ffmpeg import atomic_file
-from clips.scratch import Scratch, sweep
+from clips.scratch import Scratch, scratch_folder, sweep
 
 REPO = Path(__file__).parents[2]
 HOLD = (
@@ -33,6 +33,38 @@ def test_a_living_owner_keeps_its_scratch_and_a_dead_one_loses_it(tmp_path: Path
         owner.stdout.close()
     assert sweep(tmp_path) == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_of_a_dead_owner_goes_with_what_is_in_it(tmp_path: Path) -> None:
+    hold = HOLD.replace("import Scratch", "import scratch_folder").replace(
+        "s = Scratch(pathlib.Path(sys.argv[1]), '.mp4')\nprint(s.path.name, flush=True)\ntime.sleep(60)",
+        "with scratch_folder(pathlib.Path(sys.argv[1])) as folder:\n"
+        "    (folder / 'a.png').write_bytes(b'x')\n    print(folder.name, flush=True)\n    time.sleep(60)",
+    )
+    owner = subprocess.Popen([sys.executable, "-c", hold, str(tmp_path)], stdout=subprocess.PIPE, text=True, cwd=REPO)
+    assert owner.stdout is not None
+    name = owner.stdout.readline().strip()
+    try:
+        assert sweep(tmp_path) == 0
+        assert (tmp_path / name / "a.png").is_file()
+    finally:
+        owner.kill()
+        owner.wait()
+        owner.stdout.close()
+    (tmp_path / ".seamline-0123456789ab.folder").symlink_to(tmp_path)
+    (tmp_path / "mine").write_text("kept")
+    assert sweep(tmp_path) == 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".seamline-0123456789ab.folder", "mine"]
+
+
+def test_scratch_folders_of_this_process_go_with_their_block_unless_renamed(tmp_path: Path) -> None:
+    with scratch_folder(tmp_path) as dropped:
+        (dropped / "a").write_text("x")
+        assert sweep(tmp_path) == 0
+    assert list(tmp_path.iterdir()) == []
+    with scratch_folder(tmp_path) as kept:
+        kept.rename(tmp_path / "kept")
+    assert [path.name for path in tmp_path.iterdir()] == ["kept"]
 
 
 def test_scratch_of_this_process_stays_too_and_goes_with_its_block(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import yaml
 
 from models import LipSyncModel, ModelError, audio_features
 from models.__main__ import main
-from models.audio_features import AudioEncoder, encode_mel, encode_sound, mel_columns, mel_spectrogram
+from models.audio_features import AudioEncoder, mel_columns, mel_spectrogram
 from models.checkpoint import load_audio_encoder, load_unet, save_state_dict
 from models.lip_sync import read_features
 from models.unet import AUDIO_SHAPES, UNet
@@ -157,29 +157,19 @@ def test_a_spectrogram_in_pieces_is_the_whole_one(monkeypatch):
     assert np.abs(mel_spectrogram(wav) - whole).max() < 1e-5
 
 
-def test_features_piece_by_piece_and_in_a_file_are_the_same(monkeypatch):
-    wav = np.random.default_rng(0).normal(0, 0.1, 70_000).astype(np.float32)
-    encoder = AudioEncoder((4, 4, 8, 8)).eval()
-    kept = encode_sound(wav, encoder)
-    assert np.abs(kept - encode_mel(mel_spectrogram(wav), encoder)).max() < 1e-4
-    monkeypatch.setattr(audio_features, "ROWS_IN_MEMORY_BYTES", 0)
-    filed = encode_sound(wav, encoder)
-    assert isinstance(filed, np.memmap)
-    assert np.array_equal(filed, kept)
-
-
 MEMORY = """
 import resource
 import numpy as np
 import torch
-from models import audio_features
-from models.audio_features import AudioEncoder, encode_sound
+from models.audio_features import AudioEncoder, SoundFeatures, feature_context
 torch.set_num_threads(1)
-audio_features.ROWS_IN_MEMORY_BYTES = 1 << 18
 encoder = AudioEncoder((4, 4, 4, 4)).eval()
 def peak_mb(minutes):
     wav = np.broadcast_to(np.float32(0.1), (minutes * 60 * 16000,))  # takes no memory itself
-    assert len(encode_sound(wav, encoder)) > minutes * 60 * 25 - 25
+    features = SoundFeatures(wav, encoder)
+    assert len(features) > minutes * 60 * 25 - 25
+    for first in range(0, len(features), 8):
+        feature_context(features, first, 8)
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 short = peak_mb(1)
 print(peak_mb(10) - short)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from models.audio_features import AudioEncoder, encode_sound, feature_window, mel_spectrogram, mel_window, window_count
+from models.audio_features import AudioEncoder, SoundFeatures, feature_window, mel_spectrogram, mel_window, window_count
 from models.unet import HALF_CHANNELS, UNet
 
 ORACLE = Path(__file__).parents[1] / "oracle"
@@ -101,7 +101,7 @@ def test_feature_windows():
 
 def test_feature_rows_repeat_both_ends():
     encoder = filled(AudioEncoder(), KEYS["audio_encoder"])
-    rows = encode_sound(weights_rule.wav(), encoder)
+    rows = np.asarray(SoundFeatures(weights_rule.wav(), encoder))
     assert rows.shape == (window_count(161) + 2, 512)
     assert np.array_equal(rows[0], rows[1])
     assert np.array_equal(rows[-1], rows[-2])
@@ -112,7 +112,7 @@ def test_very_short_sounds_work(samples):
     mel = mel_spectrogram(np.zeros(samples, np.float32))
     assert (mel == -4).all()
     assert mel_window(mel, 0).shape == (80, 16)
-    assert encode_sound(np.zeros(samples, np.float32), AudioEncoder((4, 4, 4, 4)).eval()).shape[0] >= 3
+    assert np.asarray(SoundFeatures(np.zeros(samples, np.float32), AudioEncoder((4, 4, 4, 4)).eval())).shape[0] >= 3
 
 
 @pytest.mark.parametrize(
