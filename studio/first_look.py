@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 
 import cv2
 
@@ -26,7 +27,12 @@ def first_plate(library: ClipLibrary, model: str, base: str) -> bytes:
     wanted = [clip for clip in clips if clip.name == base or (base == AUTOMATIC and clip.kind == "talk")]
     if not wanted:
         raise ClipError(f"base must be {AUTOMATIC} or a clip of {model}; got {base[:80]!r}")
-    [plate] = read_frames(wanted[0].path, 0, 1, fps=FPS)
+    return plate_of(wanted[0].path)
+
+
+def plate_of(path: Path) -> bytes:
+    """First frame of a video as a JPEG."""
+    [plate] = read_frames(path, 0, 1, fps=FPS)
     return bytes(cv2.imencode(".jpg", plate, JPEG_FINE)[1])
 
 

@@ -19,12 +19,13 @@ from clips.core_clips_processor import AUTOMATIC
 from clips.edit_settings import EditSettings
 from clips.errors import ClipError
 from clips.ffmpeg import input_url
-from clips.library import ClipLibrary
+from clips.library import ClipLibrary, file_sha256
 from clips.metadata import read_metadata
 from clips.recipe import RECIPE_TAG, Recipe, array_sha256, editing_of, read_recipe, settings_of
 from clips.timeline import FPS
 from models.errors import ModelError
 from studio.access import person_of
+from studio.bases import is_own_video
 from studio.cache import cache_folder
 from studio.routes import receive_upload, remove_upload
 from studio.sessions import Session, Sessions
@@ -97,9 +98,10 @@ def restored(recipe: Recipe, sessions: Sessions, session: Session | None) -> Res
     ModelError, ClipError: the recipe's model is here and cannot be used.
     """
     settings, model = settings_of(recipe), recipe.model.name
-    what, missing = ["settings", f"quality {recipe.quality}"], list(_differences(recipe, sessions))
+    owner = "" if session is None else session.owner
+    what, missing = ["settings", f"quality {recipe.quality}"], list(_differences(recipe, sessions, owner))
     known = model in sessions.models()
-    base = recipe.base if known and recipe.base in sessions.bases(model) else None
+    base = recipe.base if known and recipe.base in sessions.bases(model, owner) else None
     what += [f"model {model}"] if known else []
     what += [f"base {base}"] if base is not None else []
     same_sound = session is not None and array_sha256(session.performance.wav) == recipe.sound.samples_sha256
@@ -121,7 +123,7 @@ def restored(recipe: Recipe, sessions: Sessions, session: Session | None) -> Res
     )
 
 
-def _differences(recipe: Recipe, sessions: Sessions) -> Iterator[str]:
+def _differences(recipe: Recipe, sessions: Sessions, owner: str) -> Iterator[str]:
     """In words, what is not here or is another one, but for the sound."""
     model = recipe.model.name
     if (version := recipe.versions.get("seamline")) != VERSION:
@@ -131,14 +133,16 @@ def _differences(recipe: Recipe, sessions: Sessions) -> Iterator[str]:
         return
     if sessions.processor(model).model.sha256 != recipe.model.sha256:
         yield f"the model {model} has other weights here: the mouth may differ"
-    if recipe.base not in sessions.bases(model):
+    if recipe.base not in sessions.bases(model, owner):
         yield f"its base {recipe.base!r} is not among the clips of {model}: choose another one at the top"
         return
-    clips = {clip.name: clip for clip in ClipLibrary(sessions.workspace).clips(model)}
+    clips = {clip.name: clip.sha256 for clip in ClipLibrary(sessions.workspace).clips(model)}
+    if is_own_video(recipe.base):
+        clips[recipe.base] = file_sha256(sessions.own_videos.find(owner, recipe.base))
     for clip in recipe.clips:
         if clip.name not in clips:
             yield f"its clip {clip.name!r} is not here: other clips stand in its place"
-        elif clips[clip.name].sha256 != clip.sha256:
+        elif clips[clip.name] != clip.sha256:
             yield f"the clip {clip.name!r} has other content here"
     if recipe.base == AUTOMATIC and editing_of(recipe) != EditSettings():
         yield "it was cut with other settings of editing than the page's: cuts may differ"

@@ -20,7 +20,8 @@ from clips.errors import ClipError
 from clips.library import ClipLibrary
 from studio.access import person_of
 from studio.advice import AdviceRequest, advise
-from studio.first_look import first_plate
+from studio.bases import is_own_video
+from studio.first_look import first_plate, plate_of
 from studio.history import Entry, RenderHistory
 from studio.links import link_query, read_link
 from studio.preset_shelf import PresetShelf
@@ -159,8 +160,11 @@ def timeline_routes(sessions: Sessions, scans: SeamScans) -> APIRouter:
         return Response(picture, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=3600"})
 
     @router.get("/plate")
-    def plate(model: str, base: str) -> Response:
-        picture = first_plate(ClipLibrary(sessions.workspace), model, base)
+    def plate(request: Request, model: str, base: str) -> Response:
+        if is_own_video(base):
+            picture = plate_of(sessions.own_videos.find(person_of(request), base))
+        else:
+            picture = first_plate(ClipLibrary(sessions.workspace), model, base)
         return Response(picture, media_type="image/jpeg", headers=NO_STORE)
 
     @router.get("/loaded")
