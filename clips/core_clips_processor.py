@@ -342,6 +342,16 @@ class CoreClipsProcessor:
             raise ClipError(f"clip {name!r} does not exist for {self.model_name}; there are: {known}")
         return self.clips[name]
 
+    def clips_changed(self) -> None:
+        """Look for the clips anew. What is kept by a clip's name is forgotten: another one may have it now."""
+        clips = {clip.name: clip for clip in ClipLibrary(self.workspace).clips(self.model_name)}
+        with self._lock:
+            self.clips = clips
+            for kept in (self._frames, self._parsing, self._landmarks):
+                kept.clear()
+            self._mismatches, self._floors = Recent[PoseMismatch](2), Recent[float | None](len(clips))
+            self._floors_begun.clear()
+
     def _automatic_clips(self) -> tuple[Sequence[CoreClip], tuple[str, ...]]:
         """Clips that can be cut together: those of one size, in the light of the silence clip (of the first clip
         when there is none), and of these the best by landmarks."""

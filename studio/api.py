@@ -29,7 +29,7 @@ from clips.timeline import FPS, FrameRange
 from models.errors import ModelError
 from studio.access import person_of
 from studio.cache import hand_out, without_cache_paths
-from studio.clip_intake import clip_table
+from studio.clip_rows import clip_table
 from studio.history import EVERYBODY
 from studio.renders import Renders, RenderState
 from studio.sessions import Session, Sessions

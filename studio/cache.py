@@ -30,6 +30,7 @@ class CacheLimit:
 
 LIMITS = (
     CacheLimit("gradio", 7 * 24 * HOUR_S, 4 * 2**30),  # uploads, and what endpoints answered with
+    CacheLimit("own_videos", 30 * 24 * HOUR_S, 8 * 2**30),
     CacheLimit("thumbnails", 30 * 24 * HOUR_S, 256 * 2**20),
 )
 

@@ -286,8 +286,8 @@ def _told(text: str) -> dict[str, Any]:
     return told if isinstance(told, dict) else {}
 
 
-def _restorer(sessions: Sessions, names: list[str]) -> Callable[[str], list[object]]:
-    def restore(text: str) -> list[object]:
+def _restorer(sessions: Sessions, names: list[str]) -> Callable[..., list[object]]:
+    def restore(text: str, request: gr.Request) -> list[object]:
         """Model, base, quality, range, frame and settings as the page asks for them; what it leaves out stays."""
         told = _told(text)
         model, base, quality, part, frame = (told.get(key) for key in ("model", "base", "quality", "range", "frame"))
@@ -296,10 +296,13 @@ def _restorer(sessions: Sessions, names: list[str]) -> Callable[[str], list[obje
         if quality is not None:
             quality_named(str(quality))
         settings = BlendSettings.parse(told["settings"]) if "settings" in told else None
-        bases = {"choices": sessions.bases(model)} if isinstance(model, str) else {}
+        bases = sessions.bases(model, person_of(request)) if isinstance(model, str) else None
+        if isinstance(base, str) and bases is not None and base not in bases:
+            raise ClipError(f"there is no base {base[:80]!r} any more; choose another one")
+        choices = {} if bases is None else {"choices": bases}
         return [
             gr.skip() if model is None else model,
-            gr.Dropdown(value=base, **bases) if isinstance(base, str) else gr.skip(),
+            gr.Dropdown(value=base, **choices) if isinstance(base, str) else gr.skip(),
             gr.skip() if quality is None else quality,
             part if part in RANGES else gr.skip(),
             frame if type(frame) is int and frame >= 0 else gr.skip(),
@@ -327,7 +330,12 @@ def _returner(sessions: Sessions, names: list[str]) -> Callable[..., list[object
         model: object = link.model or gr.skip()
         base: object = gr.skip()
         if link.base is not None:
-            base = gr.Dropdown(choices=sessions.bases(link.model or FIRST_MODEL), value=link.base)
+            bases = sessions.bases(link.model or FIRST_MODEL, person_of(request))
+            if link.base not in bases:
+                gr.Warning(
+                    f"{link.base!r} is not there, or was removed or renamed: {AUTOMATIC} is shown.", title="Base"
+                )
+            base = gr.Dropdown(choices=bases, value=link.base if link.base in bases else AUTOMATIC)
         place: object = gr.skip()
         if link.frame is not None:
             place = gr.Slider(maximum=link.frame + 1, value=link.frame)
@@ -336,13 +344,15 @@ def _returner(sessions: Sessions, names: list[str]) -> Callable[..., list[object
     return come_back
 
 
-def _hearer(sessions: Sessions) -> Callable[[str | None, str | None, str], tuple[object, None]]:
-    def hear(sound: str | None, model: str | None, base: str) -> tuple[object, None]:
+def _hearer(sessions: Sessions) -> Callable[..., tuple[object, None]]:
+    def hear(sound: str | None, model: str | None, base: str, request: gr.Request) -> tuple[object, None]:
         """A sound that was chosen or recorded, as the speech, and an empty recorder. ClipError for what is no sound."""
         if not sound:
             raise ClipError("expected a sound; nothing was recorded: allow the microphone, or upload a file")
         if model is not None:  # what is laid over the clips here is there when the session opens
-            sessions.make(model, Path(sound), base if base in sessions.bases(model) else AUTOMATIC)
+            person = person_of(request)
+            known = base if base in sessions.bases(model, person) else AUTOMATIC
+            sessions.make(model, Path(sound), known, owner=person)
         return sound, None
 
     return hear
@@ -358,7 +368,7 @@ def _opener(sessions: Sessions) -> Callable[..., tuple[Any, ...]]:
             raise ClipError(
                 "there is no model with core clips; put one into the workspace's checkpoint/ and core_clips/"
             )
-        bases = sessions.bases(model)
+        bases = sessions.bases(model, person_of(request))
         offered = gr.Dropdown(choices=bases)  # a choice made meanwhile stays
         if base not in bases:
             base = AUTOMATIC

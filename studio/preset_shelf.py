@@ -16,6 +16,7 @@ from clips.errors import ClipError
 from clips.ffmpeg import atomic_file
 from clips.library import ClipLibrary
 from clips.presets import SHIPPED, load_preset, preset_files, preset_folders
+from studio.bases import is_own_video
 
 MAX_NAME = 60
 """Characters of a preset's name; with the ending it stays below the 255 bytes that file systems take."""
@@ -154,7 +155,8 @@ class PresetShelf:
         self._find_own(name, self._scope(model, clip)).unlink()
 
     def _scope(self, model: str | None, clip: str | None) -> Scope:
-        """Names checked against the library, since they become folders. The automatic base counts for the model."""
+        """Names checked against the library, since they become folders. The automatic base and a person's own
+        video count for the model."""
         for what, name in (("model", model), ("clip", clip)):
             if name is not None and not isinstance(name, str):
                 raise ClipError(f"the {what} of a preset must be a name; got {type(name).__name__}")
@@ -162,7 +164,8 @@ class PresetShelf:
             return Scope()
         library = ClipLibrary(self._workspace)
         library.clips(model)
-        return Scope(model, None if clip in (None, AUTOMATIC) else library.clip(model, clip).name)
+        of_model = clip is None or clip == AUTOMATIC or is_own_video(clip)
+        return Scope(model, None if of_model else library.clip(model, str(clip)).name)
 
     def _folder(self, scope: Scope) -> Path:
         return preset_folders(self._workspace, scope.model, scope.clip)[-1]

@@ -1,33 +1,22 @@
-"""Plain HTTP routes of the studio's page: render history, presets, links and clips. JSON in, JSON or a file out.
+"""Plain HTTP routes of the studio's page: render history, presets, links and timeline. JSON in, JSON or a file out.
 
 Errors are {"error": "..."} with status 422, for the page to show as they are.
 """
 
 from __future__ import annotations
 
-import asyncio
-import json
-import secrets
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import cv2
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import FileResponse, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
-from starlette.concurrency import run_in_threadpool
 
 from blending import BlendSettings
-from clips.clip_plot import clip_plot
 from clips.errors import ClipError
 from clips.library import ClipLibrary
-from clips.preprocess import up_to_date_landmarks
 from studio.access import person_of
 from studio.advice import AdviceRequest, advise
-from studio.cache import cache_folder, without_cache_paths
-from studio.clip_intake import MAX_BYTES, ClipIntake, IntakeState, assessment, clip_table
 from studio.first_look import first_plate
 from studio.history import Entry, RenderHistory
 from studio.links import link_query, read_link
@@ -153,53 +142,6 @@ def link_routes() -> APIRouter:
     return router
 
 
-def clip_routes(sessions: Sessions, intake: ClipIntake) -> APIRouter:
-    """The table of a model's clips, and adding one."""
-    router = APIRouter(prefix="/studio/clips")
-
-    @router.get("")
-    def clips(model: str) -> list[dict[str, object]]:
-        return clip_table(sessions.workspace, model)
-
-    @router.get("/plot")
-    def plot(model: str) -> Response:
-        usable = [c for c in ClipLibrary(sessions.workspace).clips(model) if up_to_date_landmarks(c) is not None]
-        if not usable:
-            raise ClipError(f"no clip of {model} is preprocessed yet: python preprocess_core_clips.py --model {model}")
-        picture = cv2.imencode(".png", clip_plot(assessment(usable, sessions.workspace)))[1].tobytes()
-        return Response(picture, media_type="image/png", headers=NO_STORE)
-
-    @router.post("")
-    async def add(request: Request, model: str, name: str) -> StreamingResponse:
-        """The body is the mp4. Answers with one line of JSON per state; the last has the clip's name and its row of
-        the table, or the error."""
-        name = await run_in_threadpool(intake.check, model, name)
-        draft = cache_folder(sessions.workspace, "gradio") / secrets.token_hex(16) / "upload.mp4"
-        try:
-            await receive_upload(request, draft, MAX_BYTES, f"a clip may have {MAX_BYTES >> 20} MB: cut it shorter")
-        except BaseException:
-            remove_upload(draft)
-            raise
-        return StreamingResponse(_lines(sessions, intake, draft, model, name), media_type="application/x-ndjson")
-
-    return router
-
-
-def model_routes(sessions: Sessions) -> APIRouter:
-    """A model's card: `lines` to show at once, `more` for whoever wants to know."""
-    router = APIRouter(prefix="/studio/model")
-
-    @router.get("")
-    def card(model: str) -> dict[str, list[str]]:
-        from models.__main__ import info_lines
-        from models.lip_sync import find_model
-
-        lines = list(info_lines(find_model(model, sessions.workspace), sessions.workspace))
-        return {"lines": [" ".join(line.split()) for line in lines[:5]], "more": lines}
-
-    return router
-
-
 def timeline_routes(sessions: Sessions, scans: SeamScans) -> APIRouter:
     """What the dock shows of a session; see `studio.timeline`."""
     router = APIRouter(prefix="/studio")
@@ -262,44 +204,6 @@ def sweep_routes(sessions: Sessions, scans: SeamScans) -> APIRouter:
         return as_lines(tunes.take(person_of(request), tune_steps(session, settings, scans)))
 
     return router
-
-
-async def receive_upload(request: Request, path: Path, most: int, too_much: str) -> None:
-    """Write a request's body to a file in a folder of its own; ClipError, saying `too_much`, over `most` bytes, before
-    more of it is read."""
-    length = request.headers.get("content-length", "0")
-    if not length.isdigit() or int(length) > most:
-        raise ClipError(too_much)
-    path.parent.mkdir(parents=True)
-    size = 0
-    with path.open("wb") as file:
-        async for chunk in request.stream():
-            size += len(chunk)
-            if size > most:
-                raise ClipError(too_much)
-            await run_in_threadpool(file.write, chunk)
-
-
-def remove_upload(draft: Path) -> None:
-    """Remove what `receive_upload` wrote, with its folder."""
-    draft.unlink(missing_ok=True)
-    if draft.parent.is_dir():
-        draft.parent.rmdir()
-
-
-async def _lines(sessions: Sessions, intake: ClipIntake, draft: Path, model: str, name: str) -> AsyncIterator[str]:
-    """States as lines. When the one who asks is gone, the work stops and nothing is left."""
-    steps: Iterator[IntakeState] = intake.add(draft, model, name)
-    try:
-        while (state := await run_in_threadpool(next, steps, None)) is not None:
-            if state.clip:
-                sessions.clips_changed(model)
-            yield json.dumps(state.describe()) + "\n"
-    except ClipError as e:
-        yield json.dumps({"error": without_cache_paths(str(e))}) + "\n"
-    finally:
-        await asyncio.shield(run_in_threadpool(steps.close))  # type: ignore[attr-defined]
-        remove_upload(draft)
 
 
 def _download(text: str, name: str) -> Response:

@@ -19,23 +19,18 @@ from studio.access import Access, Guard, password_check, user_by_cookie
 from studio.api import add_endpoints
 from studio.cache import keep_clean, without_cache_paths
 from studio.clip_intake import ClipIntake
+from studio.clip_routes import clip_routes, model_routes, own_video_routes
 from studio.first_look import warm_studio
 from studio.history import RenderHistory
 from studio.layout import build_page, first_choice, page_head, page_style, page_theme
 from studio.live import Live, is_foreign, live_is_possible
+from studio.own_videos import OwnVideos
+from studio.preparing import Preparing
 from studio.preset_shelf import PresetShelf
 from studio.preview import PreviewRequest, preview
 from studio.recipes import recipe_routes
 from studio.renders import Renders
-from studio.routes import (
-    clip_routes,
-    history_routes,
-    link_routes,
-    model_routes,
-    preset_routes,
-    sweep_routes,
-    timeline_routes,
-)
+from studio.routes import history_routes, link_routes, preset_routes, sweep_routes, timeline_routes
 from studio.sessions import Sessions
 from studio.timeline import SeamScans
 
@@ -67,9 +62,12 @@ def build_app(
     None: any, and each person sees their own renders only. warm: load the first model in the background at once.
     """
     app = FastAPI(title="Seamline", docs_url=None, redoc_url=None, openapi_url=None)
-    sessions = Sessions(workspace, device=device, runtime=runtime)
     access = Access(None if hosts is None else tuple(hosts))
-    renders = Renders(workspace, RenderHistory(workspace, shared=hosts is not None and not accounts))
+    alone = hosts is not None and not accounts
+    renders = Renders(workspace, RenderHistory(workspace, shared=alone))
+    preparing = Preparing()
+    own_videos = OwnVideos(workspace, shared=alone, preparing=preparing, busy=lambda: renders.busy)
+    sessions = Sessions(workspace, device=device, runtime=runtime, own_videos=own_videos)
     scans = SeamScans(lambda: renders.busy)
     app.add_middleware(Guard, access=access)
 
@@ -105,7 +103,8 @@ def build_app(
     app.include_router(history_routes(renders.history))
     app.include_router(preset_routes(PresetShelf(workspace)))
     app.include_router(link_routes())
-    app.include_router(clip_routes(sessions, ClipIntake(workspace)))
+    app.include_router(clip_routes(sessions, ClipIntake(workspace, preparing, lambda: renders.busy)))
+    app.include_router(own_video_routes(sessions))
     app.include_router(model_routes(sessions))
     app.include_router(recipe_routes(sessions))
     app.mount("/studio/static", FreshFiles(directory=STATIC), name="studio-static")

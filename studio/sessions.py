@@ -6,7 +6,9 @@ import hashlib
 import secrets
 import threading
 from collections import OrderedDict
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from clips.core_clips_processor import AUTOMATIC, CoreClipsProcessor, Performance, Recent
@@ -14,6 +16,8 @@ from clips.errors import ClipError
 from clips.ffmpeg import check_source
 from clips.library import ClipLibrary
 from clips.timeline import FPS
+from studio.bases import is_own_video
+from studio.own_videos import OwnVideos
 
 SESSIONS_KEPT = 24
 PROCESSORS_KEPT = 2
@@ -25,7 +29,7 @@ class Session:
     """One sound over one base.
 
     cancel: set to stop the render that runs for it. sound, audio: name and path of its file. owner: who finds in the
-    history what is rendered of it, see `RenderHistory`.
+    history what is rendered of it, see `RenderHistory`. base: what it was opened on, as the page names it.
     """
 
     token: str
@@ -35,6 +39,7 @@ class Session:
     sound: str = ""
     audio: Path = Path()
     owner: str = ""
+    base: str = AUTOMATIC
 
     def describe(self) -> dict[str, object]:
         """What the page needs to know, as JSON values."""
@@ -44,7 +49,8 @@ class Session:
             "frames": performance.frames,
             "fps": float(FPS),
             "model": self.processor.model_name,
-            "base": performance.base,
+            "base": self.base,
+            "clip": None if self.base == AUTOMATIC or is_own_video(self.base) else self.base,
             "network": self.processor.model.runtime.about,
             "notes": list(performance.notes),
             "shows": self.shows,
@@ -60,8 +66,12 @@ class Session:
 class Sessions:
     """Opens sessions and keeps the last ones; several people at once do not see each other's."""
 
-    def __init__(self, workspace: Path, *, device: str = "auto", runtime: str = "auto") -> None:
+    def __init__(
+        self, workspace: Path, *, device: str = "auto", runtime: str = "auto", own_videos: OwnVideos | None = None
+    ) -> None:
         self.workspace, self._device, self._runtime = workspace, device, runtime
+        self.own_videos = own_videos or OwnVideos(workspace)
+        self._closed: OrderedDict[str, str] = OrderedDict()
         self._processors: OrderedDict[str, CoreClipsProcessor] = OrderedDict()
         self._sessions: OrderedDict[str, Session] = OrderedDict()
         self._performances = Recent[Performance](PERFORMANCES_KEPT)
@@ -73,9 +83,10 @@ class Sessions:
 
         return [name for name in list_models(self.workspace) if name in ClipLibrary(self.workspace).models()]
 
-    def bases(self, model: str) -> list[str]:
-        """What can stand under the face: the automatic choice first, then each clip."""
-        return [AUTOMATIC, *(clip.name for clip in ClipLibrary(self.workspace).clips(model))]
+    def bases(self, model: str, owner: str = "") -> list[str]:
+        """What can stand under the face: the automatic choice first, then each clip, then this person's own videos."""
+        clips = [clip.name for clip in ClipLibrary(self.workspace).clips(model)]
+        return [AUTOMATIC, *clips, *self.own_videos.bases(owner)]
 
     def open(self, model: str, audio: Path, base: str, *, owner: str = "") -> Session:
         """Lay a sound over a base. ClipError or ModelError say what cannot be used."""
@@ -90,20 +101,40 @@ class Sessions:
         """As `open`, for whoever keeps the session: nobody finds it by its token."""
         stat = check_source(audio, "sound").stat()
         processor = self.processor(model)
-        key = (model, base, audio, stat.st_size, stat.st_mtime_ns, tuple(processor.clips))
-        performance = self._performances.get(key, lambda: processor.prepare(audio, base))
-        return Session(secrets.token_urlsafe(16), processor, performance, sound=audio.name, audio=audio, owner=owner)
+        known = base
+        if is_own_video(base):
+            known = processor.add_own_video(self.own_videos.find(owner, base))
+        key = (model, known, audio, stat.st_size, stat.st_mtime_ns, tuple(processor.clips))
+        performance = self._performances.get(key, lambda: processor.prepare(audio, known))
+        token = secrets.token_urlsafe(16)
+        return Session(token, processor, performance, sound=audio.name, audio=audio, owner=owner, base=base)
 
-    def clips_changed(self, model: str) -> None:
-        """A clip was added to a model's: it is there for sessions opened from now on."""
+    def clips_changed(self, model: str, gone: Mapping[str, str] | None = None) -> None:
+        """A model's clips are others for sessions opened from now on. gone: names that are no more, and why: sessions
+        that show such a clip are closed with that reason."""
         with self._opening:
             processor = self._processors.get(model)
-        if processor is not None:
-            processor.clips = {clip.name: clip for clip in ClipLibrary(self.workspace).clips(model)}
+            if processor is not None:
+                processor.clips_changed()
+            if gone:
+                self._performances = Recent[Performance](PERFORMANCES_KEPT)  # they know clips by name
+        for name, why in (gone or {}).items():
+            self.close(partial(_shows, model=model, clip=name), why)
+
+    def close(self, which: Callable[[Session], bool], why: str) -> None:
+        """Close sessions; whoever asks for one of them is told why."""
+        with self._lock:
+            for token in [token for token, session in self._sessions.items() if which(session)]:
+                del self._sessions[token]
+                self._closed[token] = why
+            while len(self._closed) > 10 * SESSIONS_KEPT:
+                self._closed.popitem(last=False)
 
     def get(self, token: str) -> Session:
         """The session of a token; ClipError when it is no longer open."""
         with self._lock:
+            if token in self._closed:
+                raise ClipError(self._closed[token])
             if token not in self._sessions:
                 raise ClipError("this page's session is no longer open (the studio was restarted); reload the page")
             self._sessions.move_to_end(token)
@@ -124,3 +155,8 @@ class Sessions:
                     self._processors.popitem(last=False)
             self._processors.move_to_end(model)
             return self._processors[model]
+
+
+def _shows(session: Session, *, model: str, clip: str) -> bool:
+    shown = (cut.clip for cut in session.performance.edits.cuts)
+    return session.processor.model_name == model and clip in shown

@@ -570,17 +570,18 @@ function wire() {
   renders = renderHistory(byId("sl-history"), { compare: showPair, restore, say: wrong });
   listed = renders.refresh().then(able);
   clips = clipsView(byId("sl-clips"), {
+    base: () => session?.base,
     changed: () => byId("sl-refresh").click(),
-    choose(name) {
-      viewer.show("result");
-      hand("sl-restore", JSON.stringify({ base: name, again: performance.now() }));
+    choose(name, { stay = false } = {}) {
+      if (!stay) viewer.show("result");
+      hand("sl-restore", JSON.stringify({ base: name, model: clips.state.model, again: performance.now() }));
     },
     say: wrong,
   });
   presets = presetSheet(byId("sl-presets-sheet"), {
     now: () => ({
       name: document.querySelector("#sl-preset input").value, settings: wanted.settings, model: session.model,
-      clip: session.base === "core clips" ? null : session.base,
+      clip: session.clip,
     }),
     listed: (name) => hand("sl-listed", JSON.stringify({ name, again: performance.now() })),
   });

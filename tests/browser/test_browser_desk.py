@@ -1,7 +1,5 @@
 """Timeline, history and comparison of renders, presets of one's own, links, reload, clips."""
 
-import json
-
 import pytest
 from test_browser_main_job import COMPARE, STATE, replace_sound, settled, speech_file
 
@@ -128,37 +126,3 @@ def test_a_link_opens_base_frame_and_settings_in_a_fresh_browser(page, studio):
     page.goto(f"{studio[0]}/?feather_amount=99")
     page.wait_for_selector(".toast-body.error")
     assert "feather_amount" in page.inner_text(".toast-body.error")
-
-
-def test_clips_are_ranked_and_chosen(page):
-    settled(page)
-    page.keyboard.press("9")
-    page.wait_for_function(f"{PARTS}.clips.state.rows.length === 5", timeout=60_000)
-    rows = page.evaluate(f"{PARTS}.clips.state.rows")
-    assert [row["score"] for row in rows] == sorted((row["score"] for row in rows), reverse=True)
-    assert json.dumps(rows[-1]["notes"]).count("light")
-    page.wait_for_function("document.querySelector('#sl-clips img').naturalWidth > 400", timeout=60_000)
-    page.click(f"#sl-clips tr:has-text('{rows[0]['name']}') button")
-    page.wait_for_function(
-        f"document.querySelector('#sl-what').textContent.includes('{rows[0]['name']}')", timeout=30_000
-    )
-    settled(page, f"{STATE}.header.clip === '{rows[0]['name']}'")
-
-
-def test_a_clip_is_added_by_upload(page, studio):
-    from clips.library import BUNDLED
-
-    settled(page)
-    page.keyboard.press("9")
-    page.wait_for_function(f"{PARTS}.clips.state.rows.length >= 5", timeout=60_000)
-    page.set_input_files("#sl-clips input[type=file]", BUNDLED / "LS1" / "02,08s talk.mp4")
-    page.fill("#sl-clips input[name=name]", "mine talk")
-    page.click("#sl-clips form button")
-    page.wait_for_function(f"{PARTS}.clips.state.message.includes('is ready')", timeout=90_000)
-    page.wait_for_function(f"{PARTS}.clips.state.rows.length === 6", timeout=60_000)
-    page.set_input_files("#sl-clips input[type=file]", __file__)
-    page.fill("#sl-clips input[name=name]", "no video")
-    page.click("#sl-clips form button")
-    page.wait_for_function(f"{PARTS}.clips.state.message.includes('cannot be')", timeout=30_000)
-    (studio[1] / "core_clips" / "LS1" / "mine talk.mp4").unlink()
-    page.faults[:] = [fault for fault in page.faults if "422" not in fault]
