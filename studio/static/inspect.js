@@ -30,16 +30,31 @@ export function say(lines, wrong = false) {
   box.classList.toggle("sl-wrong", wrong);
 }
 
-// How the score stands between the clip's own noise and the plain paste: 0 at the floor, 1 at the paste.
-function standing({ score, floor, unblended_score: paste }) {
-  return floor === undefined ? score / Math.max(paste, 1e-6) : (score - floor) / Math.max(paste - floor, 1e-6);
+const SCORE_COLOURS = { good: "#9fd49a", fair: "#e6c767", poor: "#ff9a8a", none: "#9a9a9a" };
+const VISIBLE = 0.5; // of a seam score: from here on a blend is noticed at the size of the page,
+const STRONG = 1; // and from here on at once
+const AT_FLOOR = 1.1;
+const NO_BETTER = 1.05;
+
+const known = (value) => typeof value === "number";
+export const isAtFloor = (score, floor) => known(floor) && score <= AT_FLOOR * floor;
+export const isNoBetter = (score, unblended) => known(unblended) && NO_BETTER * score >= unblended;
+
+// Grade of a seam score, the one rule of the page: good, fair or poor by its size; at the clip's own noise it is good,
+// and no better than the unblended paste it is not. "none" without a score; unblended and floor may be unknown.
+export function scoreGrade(score, unblended, floor) {
+  if (!known(score)) return "none";
+  if (isAtFloor(score, floor)) return "good";
+  if (score >= STRONG) return "poor";
+  return score >= VISIBLE || isNoBetter(score, unblended) ? "fair" : "good";
 }
+
+export const scoreColour = (score, unblended, floor) => SCORE_COLOURS[scoreGrade(score, unblended, floor)];
 
 function verdict(header) {
   const { score, floor, unblended_score: paste } = header;
-  if (floor !== undefined && score <= 1.1 * floor) return "At the clip's own noise: cannot be told from no seam.";
-  const times = paste / Math.max(score, 0.01);
-  const less = times >= 1.05 ? `${times.toFixed(1)} times less than the unblended paste` : "no better than the unblended paste";
+  if (isAtFloor(score, floor)) return "At the clip's own noise: cannot be told from no seam.";
+  const less = isNoBetter(score, paste) ? "no better than the unblended paste" : `${(paste / score).toFixed(1)} times less than the unblended paste`;
   const worst = Object.entries(header.sectors).reduce((a, b) => (b[1] > a[1] ? b : a));
   return `${less[0].toUpperCase()}${less.slice(1)}. Strongest at the ${SECTORS[worst[0]].toLowerCase()}.`;
 }
@@ -50,7 +65,7 @@ export function tellScore(header, age = "of the settings before") {
   panel.dataset.state = !scored ? "none" : header.old ? "old" : "now";
   byId("sl-score-age").textContent = scored && header.old ? age : "";
   byId("sl-number").textContent = scored ? header.score.toFixed(2) : "–";
-  byId("sl-number").dataset.grade = scored ? grade(standing(header)) : "";
+  byId("sl-number").style.color = scoreColour(scored ? header.score : null, header?.unblended_score, header?.floor);
   byId("sl-verdict").textContent = scored ? verdict(header) : !header ? "Nothing is open." : header.driven ? "Measured when the hand rests." : "Nothing is blended in this frame.";
   const rows = scored ? [["Unblended paste", header.unblended_score], ["Floor: the clip's own noise", header.floor], ...Object.entries(header.sectors).map(([name, value]) => [SECTORS[name], value])] : [];
   const top = Math.max(...rows.map(([, value]) => value || 0), 1e-6);
@@ -63,8 +78,6 @@ export function tellScore(header, age = "of the settings before") {
     return row;
   }));
 }
-
-const grade = (share) => (share < 0.2 ? "good" : share < 0.5 ? "fair" : "poor");
 
 // The seam map around the face, small.
 export function drawHeat(picture) {
