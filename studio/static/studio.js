@@ -355,15 +355,33 @@ function hand(id, text) {
 // Settings of a finished render, back into the controls; a fresh number, so that the same ones can be asked for again.
 const restore = (settings) => hand("sl-restore", JSON.stringify({ settings, again: performance.now() }));
 
-function showPair(a, b, frames) {
-  state.video = { a: a.url, b: b.url };
+// Two videos, or none any more.
+function showPair(pair) {
+  if (!pair) {
+    state.video = null;
+    byId("sl-video-line").textContent = "A render that was shown here is deleted. A and B in the list of renders choose others.";
+    compare.clear();
+    byId("sl-tab-compare").disabled = !renders.state.entries.length;
+    if (byId("sl-tab-compare").disabled && viewer.view === "renders") viewer.show("wipe");
+    tellTimeline();
+    return;
+  }
+  state.video = { a: pair.a.url, b: pair.b.url };
   byId("sl-tab-compare").disabled = false;
   if (state.looping) stopRolling();
+  right();
+  byId("sl-video-line").textContent = pair.line;
+  compare.load(pair).catch((error) => wrong(error.message));
   viewer.show("renders");
-  const { entry } = a;
-  const seam = entry.seam === null ? "" : `, seam ${entry.seam.toFixed(2)}, worst of every fifth frame ${entry.seam_worst.toFixed(2)} at ${entry.worst_frame}`;
-  byId("sl-video-line").textContent = `${entry.name}${seam}.`;
-  compare.load(a, b, frames, session?.fps || 25).catch((error) => wrong(error.message));
+}
+
+// The timeline is of the videos while they are shown, and of the page's frame otherwise.
+function tellTimeline() {
+  const { frame, first, frames } = compare.state;
+  const videos = viewer.view === "renders" && frames > 0;
+  dock.cover(videos ? [first, first + frames] : null);
+  if (!videos && wanted) dock.at(wanted.frame);
+  else if (videos && frame >= 0) dock.at(frame);
 }
 
 async function copyLink() {
@@ -411,6 +429,9 @@ const KEYS = {
   k: () => (viewer.view === "renders" ? compare.toggle() : roll()),
   n: () => dock.nextWorst(),
   w: () => viewer.view === "renders" && compare.toggleMode(),
+  l: () => viewer.view === "renders" && compare.toggleLoop(),
+  "<": () => viewer.view === "renders" && compare.slower(),
+  ">": () => viewer.view === "renders" && compare.faster(),
   x: () => viewer.set({ held: true }),
   "?": sheet,
   ...Object.fromEntries(VIEWS.map((view, i) => [String(i + 1), () => viewer.show(view)])),
@@ -435,9 +456,13 @@ function openMore(tries) {
 
 function wire() {
   viewer.wire();
-  compare = player(byId("sl-compare"));
-  dock = timelineDock(byId("sl-timeline"), { goto: goTo });
-  renders = renderHistory(byId("sl-history"), { compare: showPair, restore, say: wrong });
+  compare = viewer.pair = player(byId("sl-compare"), {
+    moved: (frame) => viewer.view === "renders" && dock.at(frame),
+    chosen: (side, choice) => renders.put(side, choice),
+    tell: (text) => { byId("sl-video-line").textContent = text; },
+  });
+  dock = timelineDock(byId("sl-timeline"), { goto: (frame) => (viewer.view === "renders" && compare.state.frames ? compare.seek(frame) : goTo(frame)) });
+  renders = renderHistory(byId("sl-history"), { compare: showPair, offer: compare.offer, restore, say: wrong });
   renders.refresh().then(() => { byId("sl-tab-compare").disabled = !renders.state.entries.length; });
   clips = clipsView(byId("sl-clips"), {
     changed: () => byId("sl-refresh").click(),
@@ -460,6 +485,7 @@ function wire() {
   plainToasts();
   viewer.viewChanged = (view) => {
     if (view !== "renders") compare.pause();
+    tellTimeline();
     if (view === "renders" && !state.video && renders.state.entries.length) renders.choose(renders.state.entries[0].id, "");
     if (view === "clips" && session) clips.open(session.model || clips.state.model);
   };
@@ -511,7 +537,7 @@ const CALLS = {
   compare(text) {
     if (!text) return;
     byId("sl-tab-compare").disabled = false;
-    renders.refresh(true);
+    renders.refresh(text);
   },
   preset(text) {
     presetValues = JSON.parse(text);
