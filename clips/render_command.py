@@ -148,7 +148,8 @@ def said_of(report: RenderReport) -> str:
     said = f"{report.frames} frames, {report.frames_per_second:.1f} frames per second"
     if report.seam_mean is None:
         return said
-    return f"{said}, seam score {report.seam_mean:.2f} (worst of every fifth frame {report.seam_worst:.2f}, at {report.worst_frame})"
+    worst = f"worst of every fifth frame {report.seam_worst:.2f}, at frame {report.worst_frame}"
+    return f"{said}, seam score {report.seam_mean:.2f} ({worst})"
 
 
 class _RecipeDumper(yaml.SafeDumper):

@@ -340,7 +340,8 @@ def _renderer(sessions: Sessions, renders: Renders, names: list[str]) -> Callabl
     def render_steps(
         session_text: str, quality: str, part: str, frame: float, span: str, *values: object
     ) -> Iterator[tuple[Any, ...]]:
-        """Progress bar, and the finished render's id. span: the frames of the loop as "A-B", B the one after the last; "" for all."""
+        """Progress bar, and the finished render's id. span: the frames of the loop as "A-B", B the one after the last;
+        "" for all."""
         try:
             session = sessions.get(_token(session_text))
             settings = BlendSettings.parse(dict(zip(names, values, strict=True)))
