@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import time
 from collections.abc import Callable, Iterator
 from functools import wraps
 from pathlib import Path
@@ -401,25 +402,18 @@ def _renderer(sessions: Sessions, renders: Renders, names: list[str]) -> Callabl
     def render_steps(
         session_text: str, quality: str, part: str, frame: float, span: str, *values: object
     ) -> Iterator[tuple[Any, ...]]:
-        """Progress bar and videos. span: the frames of the loop as "A-B", B the one after the last; "" for all."""
+        """Progress bar, and the finished render's id. span: the frames of the loop as "A-B", B the one after the last;
+        "" for all."""
         try:
             session = sessions.get(_token(session_text))
             settings = BlendSettings.parse(dict(zip(names, values, strict=True)))
             quality_named(quality)
             for state in renders.run(session, settings, frames=_frames(span), quality=quality):
                 if state.report is None:
-                    yield _progress_bar(state), gr.skip()
+                    if not session.cancel.is_set():  # the line says by now that it is cancelled
+                        yield _progress_bar(state), gr.skip()
                     continue
-                report = state.report
-                told = {
-                    "blended": f"/studio/video/{state.blended}",
-                    "unblended": f"/studio/video/{state.unblended}",
-                    "name": report.path.name,
-                    "seam": report.seam_mean,
-                    "worst": report.seam_worst,
-                    "worst_frame": report.worst_frame,
-                }
-                yield _progress_bar(state), json.dumps(told)
+                yield _progress_bar(state), state.id
         except RenderCancelled:
             yield _progress_bar(None, CANCELLED), gr.skip()
         except (ClipError, ModelError, ValueError, OSError) as e:
@@ -443,7 +437,8 @@ def _canceller(sessions: Sessions) -> Callable[[str, str], str]:
     def cancel_render(session_text: str, shown: str) -> str:
         """Stops the page's own render, running or waiting."""
         sessions.get(_token(session_text)).cancel.set()
-        return _progress_bar(None, "Nothing is being rendered." if "Done in" in shown else CANCELLED)
+        said = _progress_bar(None, "Nothing is being rendered." if "Done in" in shown else CANCELLED)
+        return f"{said}<!-- {time.monotonic_ns()} -->"  # Gradio leaves what the page wrote there over an equal text
 
     return cancel_render
 
@@ -480,7 +475,7 @@ def _progress_bar(state: RenderState | None, message: str = "") -> str:
         text = "Waiting: another render runs"
     elif state is not None and state.report is None:
         text = f"{state.done} of {state.total} frames"
-        if state.done:
+        if state.frames_per_second > 0:
             text += f", {state.frames_per_second:.0f} per second, {state.seconds_left:.0f} s left"
     elif state is not None:
         report = state.report
