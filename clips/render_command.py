@@ -157,7 +157,8 @@ def said_of(report: RenderReport) -> str:
     said = f"{counted(report.frames, 'frame')}, {report.frames_per_second:.1f} frames per second"
     if report.seam_mean is None:
         return said
-    return f"{said}, seam score {report.seam_mean:.2f} (worst {report.seam_worst:.2f} at frame {report.worst_frame})"
+    worst = f"worst of every fifth frame {report.seam_worst:.2f}, at frame {report.worst_frame}"
+    return f"{said}, seam score {report.seam_mean:.2f} ({worst})"
 
 
 class _RecipeDumper(yaml.SafeDumper):

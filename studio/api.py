@@ -138,8 +138,7 @@ class Endpoints:
                 "seconds": round(report.seconds, 2), "seam_mean": report.seam_mean, "seam_worst": report.seam_worst,
                 "worst_frame": report.worst_frame, "settings": blend.model_dump(), "notes": list(report.notes),
             }  # fmt: skip
-            videos = [self._renders.video(token) for token in (state.blended, state.unblended)]
-            yield *(_answer(path) for path in videos if path is not None), told
+            yield *(_answer(path) for path in (report.path, state.unblended) if path is not None), told
 
     def sweep(
         self,

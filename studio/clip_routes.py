@@ -9,6 +9,7 @@ import json
 import re
 import secrets
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -23,9 +24,9 @@ from studio.cache import cache_folder, without_cache_paths
 from studio.clip_intake import ClipIntake
 from studio.clip_rows import clip_plots, clip_table
 from studio.preparing import IntakeState
-from studio.routes import receive_upload, remove_upload
 from studio.sessions import Sessions
-from studio.uploaded_video import MAX_BYTES, check_room, shown_name
+from studio.upload_body import receive_body, remove_body
+from studio.uploaded_video import check_size, shown_name
 
 
 class NamedClip(BaseModel):
@@ -153,14 +154,11 @@ async def _answer(
     request: Request, workspace: Path, shown: str, steps: Callable[[Path], Iterator[IntakeState]]
 ) -> StreamingResponse:
     """Takes the body into a file of the cache, and streams the states of what is done with it."""
-    length = request.headers.get("content-length", "0")
-    if length.isdigit():
-        check_room(workspace, min(int(length), MAX_BYTES))
     draft = cache_folder(workspace, "gradio") / secrets.token_hex(16) / "upload"
     try:
-        await receive_upload(request, draft, MAX_BYTES, f"{shown} has more than {MAX_BYTES >> 20} MB: cut it shorter")
+        await receive_body(request, draft, shown, partial(check_size, shown=shown))
     except BaseException:
-        remove_upload(draft)
+        remove_body(draft)
         raise
     return StreamingResponse(_lines(steps(draft), draft), media_type="application/x-ndjson")
 
@@ -176,4 +174,4 @@ async def _lines(steps: Iterator[IntakeState], draft: Path) -> AsyncIterator[str
         with anyio.CancelScope(shield=True):  # else the first wait in here ends it
             assert isinstance(steps, Generator)
             await run_in_threadpool(steps.close)
-            remove_upload(draft)
+            remove_body(draft)

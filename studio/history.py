@@ -35,7 +35,8 @@ EVERYBODY = ""
 
 class About(BaseModel):
     """What is kept of a render beside its video; None where it is not known. range: first frame and the one after the
-    last, counted from the start of the sound, as worst_frame is. owner: see `RenderHistory`."""
+    last, counted from the start of the sound, as worst_frame is. seam_unblended: seam score of the unblended paste.
+    face: left, top and side of the generated square in the worst frame, in px. owner: see `RenderHistory`."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
     owner: str = EVERYBODY
@@ -50,6 +51,8 @@ class About(BaseModel):
     seam_mean: float | None = None
     seam_worst: float | None = None
     worst_frame: int | None = None
+    seam_unblended: float | None = None
+    face: tuple[int, int, int] | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -78,6 +81,8 @@ class Entry:
             "seam": known.seam_mean,
             "seam_worst": known.seam_worst,
             "worst_frame": known.worst_frame,
+            "seam_unblended": known.seam_unblended,
+            "face": known.face,
             "frames": known.frames,
             "range": known.range,
             "seconds": None if known.frames is None else float(known.frames / FPS),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import time
 from collections.abc import Callable, Iterator
 from functools import wraps
 from pathlib import Path
@@ -296,12 +297,13 @@ def _restorer(sessions: Sessions, names: list[str]) -> Callable[..., list[object
         if quality is not None:
             quality_named(str(quality))
         settings = BlendSettings.parse(told["settings"]) if "settings" in told else None
-        bases = {"choices": sessions.bases(model, person_of(request))} if isinstance(model, str) else {}
-        if isinstance(base, str) and bases and base not in bases["choices"]:
+        bases = sessions.bases(model, person_of(request)) if isinstance(model, str) else None
+        if isinstance(base, str) and bases is not None and base not in bases:
             raise ClipError(f"there is no base {base[:80]!r} any more; choose another one")
+        choices = {} if bases is None else {"choices": bases}
         return [
             gr.skip() if model is None else model,
-            gr.Dropdown(value=base, **bases) if isinstance(base, str) else gr.skip(),
+            gr.Dropdown(value=base, **choices) if isinstance(base, str) else gr.skip(),
             gr.skip() if quality is None else quality,
             part if part in RANGES else gr.skip(),
             frame if type(frame) is int and frame >= 0 else gr.skip(),
@@ -343,13 +345,15 @@ def _returner(sessions: Sessions, names: list[str]) -> Callable[..., list[object
     return come_back
 
 
-def _hearer(sessions: Sessions) -> Callable[[str | None, str | None, str], tuple[object, None]]:
-    def hear(sound: str | None, model: str | None, base: str) -> tuple[object, None]:
+def _hearer(sessions: Sessions) -> Callable[..., tuple[object, None]]:
+    def hear(sound: str | None, model: str | None, base: str, request: gr.Request) -> tuple[object, None]:
         """A sound that was chosen or recorded, as the speech, and an empty recorder. ClipError for what is no sound."""
         if not sound:
             raise ClipError("expected a sound; nothing was recorded: allow the microphone, or upload a file")
         if model is not None:  # what is laid over the clips here is there when the session opens
-            sessions.make(model, Path(sound), base if base in sessions.bases(model) else AUTOMATIC)
+            person = person_of(request)
+            known = base if base in sessions.bases(model, person) else AUTOMATIC
+            sessions.make(model, Path(sound), known, owner=person)
         return sound, None
 
     return hear
@@ -398,25 +402,18 @@ def _renderer(sessions: Sessions, renders: Renders, names: list[str]) -> Callabl
     def render_steps(
         session_text: str, quality: str, part: str, frame: float, span: str, *values: object
     ) -> Iterator[tuple[Any, ...]]:
-        """Progress bar and videos. span: the frames of the loop as "A-B", B the one after the last; "" for all."""
+        """Progress bar, and the finished render's id. span: the frames of the loop as "A-B", B the one after the last;
+        "" for all."""
         try:
             session = sessions.get(_token(session_text))
             settings = BlendSettings.parse(dict(zip(names, values, strict=True)))
             quality_named(quality)
             for state in renders.run(session, settings, frames=_frames(span), quality=quality):
                 if state.report is None:
-                    yield _progress_bar(state), gr.skip()
+                    if not session.cancel.is_set():  # the line says by now that it is cancelled
+                        yield _progress_bar(state), gr.skip()
                     continue
-                report = state.report
-                told = {
-                    "blended": f"/studio/video/{state.blended}",
-                    "unblended": f"/studio/video/{state.unblended}",
-                    "name": report.path.name,
-                    "seam": report.seam_mean,
-                    "worst": report.seam_worst,
-                    "worst_frame": report.worst_frame,
-                }
-                yield _progress_bar(state), json.dumps(told)
+                yield _progress_bar(state), state.id
         except RenderCancelled:
             yield _progress_bar(None, CANCELLED), gr.skip()
         except (ClipError, ModelError, ValueError, OSError) as e:
@@ -440,7 +437,8 @@ def _canceller(sessions: Sessions) -> Callable[[str, str], str]:
     def cancel_render(session_text: str, shown: str) -> str:
         """Stops the page's own render, running or waiting."""
         sessions.get(_token(session_text)).cancel.set()
-        return _progress_bar(None, "Nothing is being rendered." if "Done in" in shown else CANCELLED)
+        said = _progress_bar(None, "Nothing is being rendered." if "Done in" in shown else CANCELLED)
+        return f"{said}<!-- {time.monotonic_ns()} -->"  # Gradio leaves what the page wrote there over an equal text
 
     return cancel_render
 
@@ -477,7 +475,7 @@ def _progress_bar(state: RenderState | None, message: str = "") -> str:
         text = "Waiting: another render runs"
     elif state is not None and state.report is None:
         text = f"{state.done} of {state.total} frames"
-        if state.done:
+        if state.frames_per_second > 0:
             text += f", {state.frames_per_second:.0f} per second, {state.seconds_left:.0f} s left"
     elif state is not None:
         report = state.report

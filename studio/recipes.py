@@ -27,8 +27,8 @@ from models.errors import ModelError
 from studio.access import person_of
 from studio.bases import is_own_video
 from studio.cache import cache_folder
-from studio.routes import receive_upload, remove_upload
 from studio.sessions import Session, Sessions
+from studio.upload_body import receive_body, remove_body
 
 MAX_HEAD_BYTES = 16 * 2**20
 """Of a video's head, which is all the page sends: that of an hour takes 3 MB."""
@@ -92,13 +92,13 @@ def _made_by(path: Path) -> str | None:
     return None
 
 
-def restored(recipe: Recipe, sessions: Sessions, session: Session | None) -> Restored:
-    """What of a recipe can be had here. session: what the person has open, whose sound is compared.
+def restored(recipe: Recipe, sessions: Sessions, session: Session | None, owner: str = "") -> Restored:
+    """What of a recipe can be had here. session: what the person has open, whose sound is compared. owner:
+    whose own videos may be its base.
 
     ModelError, ClipError: the recipe's model is here and cannot be used.
     """
     settings, model = settings_of(recipe), recipe.model.name
-    owner = "" if session is None else session.owner
     what, missing = ["settings", f"quality {recipe.quality}"], list(_differences(recipe, sessions, owner))
     known = model in sessions.models()
     base = recipe.base if known and recipe.base in sessions.bases(model, owner) else None
@@ -158,14 +158,22 @@ def recipe_routes(sessions: Sessions) -> APIRouter:
         the person has open, to compare its sound."""
         shown = shown_name(name)
         draft = cache_folder(sessions.workspace, "gradio") / secrets.token_hex(16) / f"{secrets.token_hex(8)}.mp4"
-        too_much = f"the head of a video may have {MAX_HEAD_BYTES >> 20} MB; {shown} has more: choose the original file"
+
+        def check_size(size: int) -> None:
+            if size > MAX_HEAD_BYTES:
+                raise ClipError(
+                    f"the head of a video may have {MAX_HEAD_BYTES >> 20} MB; {shown} has more: choose the original "
+                    "file"
+                )
+
         try:
-            await receive_upload(request, draft, MAX_HEAD_BYTES, too_much)
+            await receive_body(request, draft, shown, check_size)
             recipe = await run_in_threadpool(read_given, draft, shown)
         finally:
-            remove_upload(draft)
+            remove_body(draft)
         try:
-            found = await run_in_threadpool(restored, recipe, sessions, _own_session(sessions, token, request))
+            own = _own_session(sessions, token, request)
+            found = await run_in_threadpool(restored, recipe, sessions, own, person_of(request))
         except ModelError as error:
             raise ClipError(f"the model of {shown} cannot be used here: {error}") from error
         return found.describe()

@@ -1,4 +1,4 @@
-"""Test renders: one at a time, with progress and cancel, found again by a random token."""
+"""Test renders: one at a time, with progress and cancel."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from blending import BlendSettings
+from blending import BlendSettings, seam_score
 from clips.quality import STANDARD
 from clips.render import Progress, RenderCancelled, RenderReport, check_range
 from clips.timeline import FrameRange
@@ -19,40 +19,36 @@ from studio.history import UNBLENDED, About, RenderHistory
 from studio.sessions import Session
 
 REPORT_EVERY_S = 0.25
+UNBLENDED_MEASURED = 5
+"""The unblended paste, which hardly changes, is measured on so many frames."""
 
 
 @dataclass(frozen=True)
 class RenderState(Progress):
-    """Where a render stands, and the report with both videos' tokens once complete.
+    """Where a render stands, and once complete the report, with the path of the blended video.
 
-    waiting: another render has to end first. id: the finished render's in the history.
+    unblended: path of the unblended one. waiting: another render has to end first. id: the finished render's in the
+    history.
     """
 
     report: RenderReport | None = None
-    blended: str = ""
-    unblended: str = ""
+    unblended: Path | None = None
     waiting: bool = False
     id: str = ""
 
 
 class Renders:
-    """Renders into WORKSPACE/renders, one at a time, keeps their history and hands videos out by token."""
+    """Renders into WORKSPACE/renders, one at a time, and keeps their history."""
 
     def __init__(self, workspace: Path, history: RenderHistory | None = None) -> None:
         self.folder = workspace / "renders"
         self.history = history or RenderHistory(workspace)
-        self._videos: dict[str, Path] = {}
-        self._lock, self._turn = threading.Lock(), threading.Lock()
+        self._turn = threading.Lock()
 
     @property
     def busy(self) -> bool:
         """Whether a render runs."""
         return self._turn.locked()
-
-    def video(self, token: str) -> Path | None:
-        """The video of a token, None when there is none."""
-        with self._lock:
-            return self._videos.get(token)
 
     def run(
         self,
@@ -112,14 +108,14 @@ class Renders:
             result = outcome[0]
             if isinstance(result, BaseException):
                 raise result
-            blended, unblended = map(self._keep, paths)
+            unblended, face = _measured(session, frames, result.worst_frame)
             about = About(
                 owner=session.owner, model=session.processor.model_name, base=session.performance.base,
-                sound=session.sound, quality=quality,
+                sound=session.sound, quality=quality, seam_unblended=unblended, face=face,
                 range=None if total == session.performance.frames else (frames.start, frames.stop),
             )  # fmt: skip
             id = self.history.record(result, about)
-            yield RenderState(total, total, result.seconds, result.frames_per_second, result, blended, unblended, id=id)
+            yield RenderState(total, total, result.seconds, result.frames_per_second, result, paths[1], id=id)
         finally:
             session.cancel.set()
             worker.join()
@@ -131,8 +127,20 @@ class Renders:
         name = f"{stamp} {base} {secrets.token_hex(2)}"
         return self.folder / f"{name}.mp4", self.folder / f"{name}{UNBLENDED}.mp4"
 
-    def _keep(self, path: Path) -> str:
-        token = secrets.token_urlsafe(12)
-        with self._lock:
-            self._videos[token] = path
-        return token
+
+def _measured(
+    session: Session, frames: FrameRange, worst_frame: int | None
+) -> tuple[float | None, tuple[int, int, int] | None]:
+    """Mean seam score of the unblended paste, and left, top and side of the generated square in the worst frame, in
+    px; None where nothing was driven."""
+    if worst_frame is None:
+        return None, None
+    scores = []
+    step = max(1, len(frames) // UNBLENDED_MEASURED)
+    for index in {worst_frame, *range(frames.start + step // 2, frames.stop, step)}:
+        shot = session.processor.shot(session.performance, index)
+        if shot.generated is not None:
+            scores.append(seam_score(shot.plate, shot.unblended, shot.generated, shot.box, shot.landmarks).score)
+        if index == worst_frame:
+            box = shot.box
+    return sum(scores) / len(scores), (box.x0, box.y0, box.side)

@@ -5,15 +5,12 @@ Errors are {"error": "..."} with status 422, for the page to show as they are.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import FileResponse, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
-from starlette.concurrency import run_in_threadpool
-from starlette.requests import ClientDisconnect
 
 from blending import BlendSettings
 from clips.errors import ClipError
@@ -211,34 +208,6 @@ def sweep_routes(sessions: Sessions, scans: SeamScans) -> APIRouter:
         return as_lines(tunes.take(person_of(request), tune_steps(session, settings, scans)))
 
     return router
-
-
-async def receive_upload(request: Request, path: Path, most: int, too_much: str) -> None:
-    """Write a request's body to a file in a folder of its own; ClipError, saying `too_much`, over `most` bytes, before
-    more of it is read; and where it does not come whole or cannot be written."""
-    length = request.headers.get("content-length", "0")
-    if not length.isdigit() or int(length) > most:
-        raise ClipError(too_much)
-    try:
-        path.parent.mkdir(parents=True)
-        size = 0
-        with path.open("wb") as file:
-            async for chunk in request.stream():
-                size += len(chunk)
-                if size > most:
-                    raise ClipError(too_much)
-                await run_in_threadpool(file.write, chunk)
-    except ClientDisconnect as e:
-        raise ClipError("the file was not sent whole; send it again") from e
-    except OSError as e:
-        raise ClipError(f"the file cannot be stored ({e.strerror}); free some space in the workspace") from e
-
-
-def remove_upload(draft: Path) -> None:
-    """Remove what `receive_upload` wrote, with its folder."""
-    draft.unlink(missing_ok=True)
-    if draft.parent.is_dir():
-        draft.parent.rmdir()
 
 
 def _download(text: str, name: str) -> Response:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import gradio as gr
 from fastapi import FastAPI, HTTPException, Request, Response, WebSocket
-from fastapi.responses import FileResponse, JSONResponse
+from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.types import Scope
 
@@ -92,13 +92,6 @@ def build_app(
 
     app.include_router(timeline_routes(sessions, scans))
     app.include_router(sweep_routes(sessions, scans))
-
-    @app.get("/studio/video/{token}")
-    def video(token: str, download: bool = False) -> FileResponse:
-        path = renders.video(token)
-        if path is None or not path.is_file():
-            raise HTTPException(404, "this video is no longer there; render it again")
-        return FileResponse(path, media_type="video/mp4", filename=path.name if download else None)
 
     app.include_router(history_routes(renders.history))
     app.include_router(preset_routes(PresetShelf(workspace)))

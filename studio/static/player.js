@@ -1,207 +1,245 @@
-// Two videos in step to the frame, side by side or as a wipe. A leads and has the sound. What is shown are canvases:
-// a pair of frames appears only when both videos have delivered the same frame, so the two can never be apart.
-export function player(root) {
-  const KEPT = 6;
-  const NUDGE = 2;
-  const JUMP_S = 0.3;
-  const SPEEDS = [0.25, 0.5, 1];
+// The viewer of two renders: side by side or as a wipe, zoomed and panned as one, in step to the frame.
+
+import { film } from "./film.js";
+import { scoreColour } from "./inspect.js";
+import { fitted, onFace, paintPlaced, panned, sized, wireWipeLine, zoomed } from "./zoom.js";
+
+const SPEEDS = [0.25, 0.5, 1, 2];
+const GAP = 6;
+
+// moved(frame): another frame of the sound is shown; chosen(side, choice): of the lists over the pictures; tell(text)
+// says in the line below what cannot be done.
+export function player(root, { moved, chosen, tell }) {
+  const pane = (side) => `<div class="sl-of" data-side="${side}"><b>${side.toUpperCase()}</b>
+    <select data-pick="${side}" aria-label="render shown as ${side.toUpperCase()}" data-help="The video shown as ${side.toUpperCase()}: any render, or its unblended one."></select>
+    <span></span><i></i></div>`;
   root.innerHTML = `
     <div class="sl-duo" data-mode="side">
-      <figure><canvas data-side="a"></canvas><figcaption data-name="a"></figcaption></figure>
-      <figure><canvas data-side="b"></canvas><figcaption data-name="b"></figcaption></figure>
-      <input class="sl-duo-wipe" type="range" min="0" max="100" value="50" step="0.5" aria-label="place of the wipe">
+      <canvas></canvas>${pane("a")}${pane("b")}
+      <div class="sl-wipe" role="slider" tabindex="0" aria-label="place of the wipe" aria-valuemin="0" aria-valuemax="100" data-help="The line between A and B: drag it, or move it with the arrows, Home and End."></div>
     </div>
     <div class="sl-player">
-      <button type="button" data-do="play" title="play or pause (k)">Play</button>
-      <button type="button" data-do="back" aria-label="one frame back" title="one frame back (,)">&#9664;&#8201;1</button>
-      <button type="button" data-do="forward" aria-label="one frame forward" title="one frame forward (.)">1&#8201;&#9654;</button>
-      <input class="sl-seek" type="range" min="0" max="1" value="0" step="1" aria-label="frame of the videos">
-      <output class="sl-at">0</output>
-      <label><input type="checkbox" data-do="loop" checked> Loop</label>
-      <label>Speed <select data-do="speed">${SPEEDS.map((s) => `<option${s === 1 ? " selected" : ""}>${s}</option>`)}</select></label>
-      <button type="button" data-do="mode" aria-pressed="false" title="side by side or one over the other (w)">Wipe</button>
+      <button type="button" data-do="play" data-help="Plays both videos in step, or pauses (k).">Play</button>
+      <button type="button" data-do="back" aria-label="one frame back" data-help="One frame back (comma).">&#9664;&#8201;1</button>
+      <button type="button" data-do="forward" aria-label="one frame forward" data-help="One frame forward (period).">1&#8201;&#9654;</button>
+      <input class="sl-seek" type="range" min="0" max="1" value="0" step="1" aria-label="frame of the videos" data-help="Frame of the sound, as in the timeline.">
+      <output class="sl-at"></output>
+      <button type="button" data-do="loop" aria-pressed="true" data-help="Begins again at the end (l).">Loop</button>
+      <label data-help="Speed of play: slower with &lt;, faster with &gt;.">Speed <select data-do="speed">${SPEEDS.map((s) => `<option${s === 1 ? " selected" : ""}>${s}</option>`).join("")}</select></label>
+      <button type="button" data-do="mode" aria-pressed="false" data-help="Side by side, or one over the other (w).">Wipe</button>
     </div>
     <video data-video="a" playsinline preload="auto"></video>
     <video data-video="b" playsinline muted preload="auto"></video>`;
   const one = (selector) => root.querySelector(selector);
+  const stage = one(".sl-duo");
+  const canvas = one("canvas");
   const videos = { a: one("[data-video=a]"), b: one("[data-video=b]") };
   for (const video of Object.values(videos)) video.className = "sl-hidden-video";
-  const kept = { a: new Map(), b: new Map() };
-  // What tests read: the frame shown on both sides, how many pairs were shown, and how many were skipped.
-  const state = { frame: -1, pairs: 0, frames: 0, playing: false, mode: "side", error: "" };
-  let fps = 25;
-  let turn = 0;
+  // What tests read. frame and first count from the start of the sound; pairs: how many were shown.
+  const state = { frame: -1, first: 0, frames: 0, pairs: 0, playing: false, loop: true, speed: 1, mode: "side", wipe: 0.5, error: "" };
+  let pictures = null; // { a, b }
+  let faceBox = null;
+  let scale = 0; // device px per picture px; 0 shows the whole picture
+  let centre = [0, 0];
+  let asked = 0;
+  const reel = film(videos, { shown, changed, failed: (message) => { state.error = message; tell(message); } });
 
-  const frameOf = (time) => Math.round(time * fps);
-
-  // Every frame a video presents is copied, the last few kept.
-  function watch(side, mine) {
-    const video = videos[side];
-    const took = (_now, { mediaTime }) => {
-      if (mine !== turn) return;
-      const frames = kept[side];
-      const number = frameOf(mediaTime);
-      const canvas = frames.size >= KEPT ? frames.get(frames.keys().next().value) : document.createElement("canvas");
-      if (frames.size >= KEPT) frames.delete(frames.keys().next().value);
-      if (canvas.width !== video.videoWidth || canvas.height !== video.videoHeight) {
-        canvas.width = video.videoWidth;
-        canvas.height = video.videoHeight;
-      }
-      canvas.getContext("2d").drawImage(video, 0, 0);
-      frames.delete(number);
-      frames.set(number, canvas);
-      pair();
-      video.requestVideoFrameCallback(took);
-    };
-    video.requestVideoFrameCallback(took);
-  }
-
-  // The latest frame both have.
-  function pair() {
-    let number = -1;
-    for (const frame of kept.a.keys()) if (kept.b.has(frame)) number = frame;
-    if (number < 0 || number === state.frame) return;
-    state.frame = number;
+  function shown(number, a, b) {
+    pictures = { a, b };
+    state.frame = state.first + number;
     state.pairs += 1;
-    paint();
-    one(".sl-seek").value = String(number);
-    one(".sl-at").textContent = `${number}`;
+    one(".sl-seek").value = String(state.frame);
+    one(".sl-at").textContent = String(state.frame);
+    drawNow();
+    moved(state.frame);
   }
 
-  function paint() {
-    const a = kept.a.get(state.frame);
-    const b = kept.b.get(state.frame);
-    if (!a || !b) return;
-    for (const [side, picture] of [["a", a], ["b", b]]) {
-      const canvas = one(`canvas[data-side=${side}]`);
-      if (canvas.width !== picture.width || canvas.height !== picture.height) {
-        canvas.width = picture.width;
-        canvas.height = picture.height;
-      }
-      canvas.getContext("2d").drawImage(picture, 0, 0);
+  function changed() {
+    state.playing = reel.state.playing;
+    one("[data-do=play]").textContent = state.playing ? "Pause" : "Play";
+  }
+
+  const ratio = () => window.devicePixelRatio || 1;
+
+  function paneSize() {
+    const [width, height] = [stage.clientWidth * ratio(), stage.clientHeight * ratio()].map(Math.round);
+    return { width: state.mode === "wipe" ? width : Math.floor((width - GAP * ratio()) / 2), height };
+  }
+
+  function place() {
+    const whole = fitted(paneSize(), [pictures.a.width, pictures.a.height]);
+    return scale ? { ...whole, scale, cx: centre[0], cy: centre[1] } : whole;
+  }
+
+  function put(next) {
+    scale = next.scale;
+    centre = [next.cx, next.cy];
+    draw();
+  }
+
+  function draw() {
+    asked = asked || requestAnimationFrame(() => { asked = 0; drawNow(); });
+  }
+
+  function drawNow() {
+    if (!stage.clientWidth || !stage.clientHeight) return;
+    const context = sized(canvas, Math.round(stage.clientWidth * ratio()), Math.round(stage.clientHeight * ratio()));
+    if (!pictures) return;
+    const at = place();
+    const size = [pictures.a.width, pictures.a.height];
+    if (state.mode === "wipe") {
+      const split = Math.round(state.wipe * at.width);
+      paintPlaced(context, pictures.a, at, 0, split);
+      paintPlaced(context, pictures.b, at, split, at.width, size);
+    } else {
+      paintPlaced(context, pictures.a, at, 0, at.width);
+      context.save();
+      context.translate(canvas.width - at.width, 0);
+      paintPlaced(context, pictures.b, at, 0, at.width, size);
+      context.restore();
     }
-    if (state.mode !== "wipe") return;
-    const canvas = one("canvas[data-side=a]");
-    const pen = canvas.getContext("2d");
-    const x = Math.round((canvas.width * Number(one(".sl-duo-wipe").value)) / 100);
-    if (x < canvas.width) pen.drawImage(b, x, 0, b.width - x, b.height, x, 0, b.width - x, b.height);
-    pen.fillStyle = "#fff";
-    pen.fillRect(x - 1, 0, 2, canvas.height);
+    document.getElementById("sl-scale").textContent = `${Math.round((100 * at.scale) / ratio())} %`;
   }
 
-  // a, b: {url, label}; length in frames.
-  async function load(a, b, frames, rate) {
-    const mine = ++turn;
-    pause();
-    fps = rate;
-    Object.assign(state, { frame: -1, pairs: 0, frames, error: "" });
-    one(".sl-seek").max = String(frames - 1);
-    for (const [side, told] of [["a", a], ["b", b]]) {
-      kept[side].clear();
-      one(`[data-name=${side}]`).textContent = told.label;
-      videos[side].src = told.url;
-      videos[side].load();
-      watch(side, mine);
+  // pair: { a, b: { url, choice, tells, score, against, title, why }, first, frames, skip, fps, face }. against: the
+  // score of the unblended paste; why: what to do where this video cannot be played.
+  async function load(pair) {
+    const at = Math.min(Math.max(state.frame - pair.first, 0), pair.frames - 1);
+    Object.assign(state, { frame: -1, first: pair.first, frames: pair.frames, pairs: 0, error: "" });
+    faceBox = pair.face;
+    Object.assign(one(".sl-seek"), { min: String(pair.first), max: String(pair.first + pair.frames - 1) });
+    for (const side of ["a", "b"]) {
+      const { tells, score, against, title } = pair[side];
+      const words = one(`[data-side=${side}]`);
+      words.title = title;
+      words.children[2].textContent = tells;
+      words.children[3].textContent = score === null ? "" : `seam ${score.toFixed(2)}`;
+      words.children[3].style.color = scoreColour(score, against);
     }
     try {
-      await Promise.all(Object.values(videos).map((video) => new Promise((resolve, reject) => {
-        video.addEventListener("loadeddata", resolve, { once: true });
-        video.addEventListener("error", () => reject(new Error("a video of this pair can no longer be read; render it again")), { once: true });
-      })));
-      if (mine === turn) seek(0);
-    } catch (error) {
-      if (mine === turn) state.error = error.message;
-      throw error;
+      await reel.load({ a: pair.a.url, b: pair.b.url }, pair, at);
+    } catch (side) {
+      if (!pair[side]) throw side;
+      state.error = pair[side].why;
+      throw new Error(state.error);
     }
   }
 
-  function seek(frame) {
-    pause();
-    const time = (Math.min(Math.max(frame, 0), state.frames - 1) + 0.5) / fps;
-    videos.a.currentTime = time;
-    videos.b.currentTime = time;
+  // No pair is chosen.
+  function clear() {
+    reel.unload();
+    pictures = null;
+    Object.assign(state, { frame: -1, frames: 0 });
+    one(".sl-at").textContent = "";
+    for (const side of ["a", "b"]) {
+      const words = one(`[data-side=${side}]`);
+      words.title = words.children[2].textContent = words.children[3].textContent = "";
+    }
+    drawNow();
   }
 
-  async function play() {
-    if (!state.frames) return;
-    if (state.frame >= state.frames - 1) seek(0);
-    videos.b.currentTime = videos.a.currentTime;
-    state.playing = true;
-    label();
-    try {
-      await Promise.all([videos.a.play(), videos.b.play()]);
-      requestAnimationFrame(follow);
-    } catch (error) {
-      if (error.name !== "AbortError") state.error = error.message;
-      pause();
+  // choices: [value, text] of all videos; now: { a, b }, the values of those that are shown.
+  function offer(choices, now) {
+    for (const side of ["a", "b"]) {
+      const list = one(`[data-pick=${side}]`);
+      list.replaceChildren(...choices.map(([value, text]) => new Option(text, value)));
+      list.value = now[side];
     }
   }
 
-  function pause() {
-    state.playing = false;
-    videos.a.pause();
-    videos.b.pause();
-    label();
-  }
-
-  // B is brought to A by a little speed, or by a jump when far away.
-  function follow() {
-    if (!state.playing) return;
-    const speed = Number(one("[data-do=speed]").value);
-    const ahead = videos.a.currentTime - videos.b.currentTime;
-    videos.a.playbackRate = speed;
-    if (Math.abs(ahead) > JUMP_S && !videos.b.seeking) videos.b.currentTime = videos.a.currentTime;
-    else videos.b.playbackRate = speed * (1 + Math.min(Math.max(NUDGE * ahead, -0.4), 0.4));
-    requestAnimationFrame(follow);
-  }
-
-  function ended() {
-    if (!one("[data-do=loop]").checked) {
-      pause();
-      return;
-    }
-    for (const side of ["a", "b"]) kept[side].clear();
-    videos.a.currentTime = videos.b.currentTime = 0;
-    play();
-  }
+  const seek = (frame) => reel.seek(frame - state.first);
+  const step = (by) => reel.seek(reel.at() + by);
+  const toggle = () => (state.playing ? reel.pause() : reel.play());
 
   function setMode(mode) {
-    state.mode = mode;
-    one(".sl-duo").dataset.mode = mode;
+    state.mode = stage.dataset.mode = mode;
     one("[data-do=mode]").setAttribute("aria-pressed", String(mode === "wipe"));
-    paint();
+    draw();
   }
 
-  const label = () => { one("[data-do=play]").textContent = state.playing ? "Pause" : "Play"; };
-  const toggle = () => (state.playing ? pause() : play());
-  const step = (by) => seek(state.frame + by);
   const toggleMode = () => setMode(state.mode === "wipe" ? "side" : "wipe");
 
-  one("[data-do=play]").addEventListener("click", toggle);
-  one("[data-do=back]").addEventListener("click", () => step(-1));
-  one("[data-do=forward]").addEventListener("click", () => step(1));
-  one("[data-do=mode]").addEventListener("click", toggleMode);
-  one(".sl-seek").addEventListener("input", (event) => seek(Number(event.target.value)));
-  one(".sl-duo-wipe").addEventListener("input", paint);
-  const stage = one(".sl-duo");
-  const wipeTo = (event) => {
-    const canvas = one("canvas[data-side=a]");
-    const box = canvas.getBoundingClientRect();
-    const shown = Math.min(box.width, (box.height * canvas.width) / canvas.height);
-    const share = (event.clientX - box.left - (box.width - shown) / 2) / shown;
-    one(".sl-duo-wipe").value = String(100 * Math.min(Math.max(share, 0), 1));
-    paint();
-  };
+  function setLoop(loop) {
+    state.loop = reel.state.loop = loop;
+    one("[data-do=loop]").setAttribute("aria-pressed", String(loop));
+  }
+
+  function setSpeed(speed) {
+    state.speed = speed;
+    reel.setSpeed(speed);
+    one("[data-do=speed]").value = String(speed);
+  }
+
+  const stepSpeed = (by) => setSpeed(SPEEDS[Math.min(Math.max(SPEEDS.indexOf(state.speed) + by, 0), SPEEDS.length - 1)]);
+
+  function setWipe(wipe) {
+    state.wipe = wipe;
+    one(".sl-wipe").style.left = `${100 * wipe}%`;
+    one(".sl-wipe").setAttribute("aria-valuenow", String(Math.round(100 * wipe)));
+    draw();
+  }
+
+  function fit() {
+    scale = 0;
+    draw();
+  }
+
+  function face() {
+    if (!pictures) return;
+    if (faceBox) put(onFace(paneSize(), faceBox));
+    else tell("Where the face is is not known of these renders; zoom with the wheel, at the pointer.");
+  }
+
+  const zoomTo = (wanted) => { if (pictures) put({ ...place(), scale: wanted }); };
+
+  // Device px of the pane under the pointer.
+  function inPane({ clientX, clientY }) {
+    const { left, top } = stage.getBoundingClientRect();
+    const x = (clientX - left) * ratio();
+    const second = state.mode === "side" && x > canvas.width / 2;
+    return [second ? x - (canvas.width - paneSize().width) : x, (clientY - top) * ratio()];
+  }
+
+  stage.addEventListener("wheel", (event) => {
+    if (!pictures || event.target.matches("select")) return;
+    event.preventDefault();
+    put(zoomed(place(), ...inPane(event), event.deltaY));
+  }, { passive: false });
+  let from = null;
   stage.addEventListener("pointerdown", (event) => {
-    if (state.mode !== "wipe" || event.target.matches("input")) return;
+    if (event.button || event.target !== canvas || !pictures) return;
+    from = { x: event.clientX, y: event.clientY, place: place() };
     stage.setPointerCapture(event.pointerId);
-    wipeTo(event);
+    stage.classList.add("sl-panning");
   });
   stage.addEventListener("pointermove", (event) => {
-    if (state.mode === "wipe" && stage.hasPointerCapture(event.pointerId)) wipeTo(event);
+    if (from) put(panned(from.place, (event.clientX - from.x) * ratio(), (event.clientY - from.y) * ratio()));
   });
-  videos.a.addEventListener("ended", ended);
+  for (const end of ["pointerup", "pointercancel"]) {
+    stage.addEventListener(end, () => { from = null; stage.classList.remove("sl-panning"); });
+  }
+  wireWipeLine(one(".sl-wipe"), stage, { now: () => state.wipe, move: setWipe });
+  const press = (name, act) => one(`[data-do=${name}]`).addEventListener("click", act);
+  press("play", toggle);
+  press("back", () => step(-1));
+  press("forward", () => step(1));
+  press("loop", () => setLoop(!state.loop));
+  press("mode", toggleMode);
+  one(".sl-seek").addEventListener("input", (event) => seek(Number(event.target.value)));
+  one("[data-do=speed]").addEventListener("change", (event) => setSpeed(Number(event.target.value)));
+  for (const side of ["a", "b"]) one(`[data-pick=${side}]`).addEventListener("change", (event) => chosen(side, event.target.value));
+  // A list chosen from by hand gives the keys back; by the keyboard it keeps them.
+  for (const list of root.querySelectorAll("select")) {
+    let byHand = false;
+    list.addEventListener("pointerdown", () => { byHand = true; });
+    list.addEventListener("keydown", () => { byHand = false; });
+    list.addEventListener("change", () => byHand && list.blur());
+  }
+  new ResizeObserver(draw).observe(stage);
+  setWipe(0.5);
   return {
-    load, play, pause, toggle, step, seek, toggleMode, state,
+    load, clear, offer, seek, step, toggle, toggleMode, fit, face, zoomTo, state, apart: reel.apart,
+    play: reel.play, pause: reel.pause, place: () => pictures && place(),
+    toggleLoop: () => setLoop(!state.loop), slower: () => stepSpeed(-1), faster: () => stepSpeed(1),
   };
 }

@@ -452,18 +452,36 @@ function reopenPage() {
   const { view, a, b } = page;
   page = null;
   if (view === "clips") viewer.show("clips");
-  else if (view === "renders") renders.choose(a, b);
+  else if (a) renders.choose(a, b);
 }
 
-function showPair(a, b, frames) {
-  state.video = { a: a.url, b: b.url };
+// Two videos, or none any more.
+function showPair(pair) {
+  if (!pair) {
+    state.video = null;
+    byId("sl-video-line").textContent = "A render that was shown here is deleted. A and B in the list of renders choose others.";
+    compare.clear();
+    able();
+    if (!renders.state.entries.length && viewer.view === "renders") viewer.show("wipe");
+    tellTimeline();
+    return;
+  }
+  state.video = { a: pair.a.url, b: pair.b.url };
   able();
   if (state.looping) stopRolling();
+  right();
+  byId("sl-video-line").textContent = pair.line;
+  compare.load(pair).catch((error) => wrong(error.message));
   viewer.show("renders");
-  const { entry } = a;
-  const seam = entry.seam === null ? "" : `, seam ${entry.seam.toFixed(2)}, worst of every fifth frame ${entry.seam_worst.toFixed(2)} at ${entry.worst_frame}`;
-  byId("sl-video-line").textContent = `${entry.name}${seam}.`;
-  compare.load(a, b, frames, session?.fps || 25).catch((error) => wrong(error.message));
+}
+
+// The timeline is of the videos while they are shown, and of the page's frame otherwise.
+function tellTimeline() {
+  const { frame, first, frames } = compare.state;
+  const videos = viewer.view === "renders" && frames > 0;
+  dock.cover(videos ? [first, first + frames] : null);
+  if (!videos && wanted) dock.at(wanted.frame);
+  else if (videos && frame >= 0) dock.at(frame);
 }
 
 async function copyLink() {
@@ -511,7 +529,10 @@ const KEYS = {
   a: (event) => event.repeat || steps.flip(),
   k: () => (viewer.view === "renders" ? compare.toggle() : roll()),
   n: () => dock.nextWorst(),
-  w: () => viewer.view === "renders" && compare.toggleMode(),
+  w: () => compare.toggleMode(),
+  l: () => compare.toggleLoop(),
+  "<": () => compare.slower(),
+  ">": () => compare.faster(),
   x: () => viewer.set({ held: true }),
   t: () => viewer.show("sweep"),
   "?": sheet,
@@ -526,7 +547,7 @@ function whyNot(key) {
     if (!session?.token) return NO_SPEECH;
     return dock.state.done ? "No frame of this sound is blended." : "No frame is measured with these settings yet; that is done while nothing else is to do.";
   }
-  if (key === "w" && viewer.view !== "renders") return "w works in Renders: side by side, or one over the other.";
+  if ("wl<>".includes(key) && viewer.view !== "renders") return `${key} works in Renders: w side by side or as a wipe, l loop, < > speed.`;
   return reasonOf(BUTTONS[key]);
 }
 
@@ -565,9 +586,13 @@ function wire() {
   beginStage();
   advice = adviser((name, value) => restore({ ...wanted.settings, [name]: value }));
   steps = undoAndSlots(byId("sl-undo"), { put });
-  compare = player(byId("sl-compare"));
-  dock = timelineDock(byId("sl-timeline"), { goto: goTo });
-  renders = renderHistory(byId("sl-history"), { compare: showPair, restore, say: wrong });
+  compare = viewer.pair = player(byId("sl-compare"), {
+    moved: (frame) => viewer.view === "renders" && dock.at(frame),
+    chosen: (side, choice) => renders.put(side, choice),
+    tell: (text) => { byId("sl-video-line").textContent = text; },
+  });
+  dock = timelineDock(byId("sl-timeline"), { goto: (frame) => (viewer.view === "renders" && compare.state.frames ? compare.seek(frame) : goTo(frame)) });
+  renders = renderHistory(byId("sl-history"), { compare: showPair, offer: compare.offer, restore, say: wrong });
   listed = renders.refresh().then(able);
   clips = clipsView(byId("sl-clips"), {
     base: () => session?.base,
@@ -608,6 +633,7 @@ function wire() {
     able();
     page = null;
     if (view !== "renders") compare.pause();
+    tellTimeline();
     if (view === "renders" && !state.video && renders.state.entries.length) renders.choose(renders.state.entries[0].id, "");
     if (view === "sweep" && state.looping) roll();
     sweeps.shown(view === "sweep");
@@ -670,7 +696,7 @@ const CALLS = {
   },
   // A render is finished.
   compare(text) {
-    if (text) renders.refresh(true);
+    if (text) renders.refresh(text);
   },
   preset(text) {
     presetValues = JSON.parse(text);

@@ -7,9 +7,10 @@ export function timelineDock(root, { goto }) {
   const SETTLE_MS = 900;
   const UNSURE = 0.7;
   const APART = 5;
+  const TIP_PX = 12;
   const HIGH = 1.0;
   const INK = { text: "#9a9a9a", line: "#d4d4d4", dim: "#5a5a5a", panel: "#232323", block: "#343434", talk: "#4a4a4a",
-    bad: "#e0604c", warn: "#d9a441", head: "#ffffff" };
+    bad: "#e0604c", warn: "#d9a441", head: "#ffffff", out: "rgba(27,27,27,.75)" };
   const canvas = document.createElement("canvas");
   const tip = document.createElement("div");
   tip.className = "sl-timeline-tip";
@@ -19,7 +20,8 @@ export function timelineDock(root, { goto }) {
   root.setAttribute("role", "slider");
   root.setAttribute("aria-label", "output frame");
   // What tests read.
-  const state = { frames: 0, frame: 0, measured: 0, done: false, worst: [], thumbs: 0, error: "" };
+  // covered: first frame, and the one after the last, of the two renders whose frames are shown.
+  const state = { frames: 0, frame: 0, covered: null, measured: 0, done: false, worst: [], thumbs: 0, error: "" };
   let session = null;
   let told = null;
   let scores = new Map();
@@ -69,6 +71,12 @@ export function timelineDock(root, { goto }) {
     root.setAttribute("aria-valuemin", "0");
     root.setAttribute("aria-valuemax", String(Math.max(state.frames - 1, 0)));
     root.setAttribute("aria-valuenow", String(frame));
+    draw();
+  }
+
+  // Null: the frames of the page are shown, and none is left out.
+  function cover(frames) {
+    state.covered = frames;
     draw();
   }
 
@@ -162,6 +170,13 @@ export function timelineDock(root, { goto }) {
       y += tall + GAP;
     }
     if (!state.frames) return;
+    if (state.covered) {
+      const [from, to] = state.covered.map((frame) => LABELS + (Math.min(frame, state.frames) / state.frames) * wide());
+      pen.fillStyle = INK.out;
+      pen.fillRect(LABELS, 0, from - LABELS, y - GAP);
+      pen.fillRect(to, 0, LABELS + wide() - to, y - GAP);
+    }
+    if (state.frame >= state.frames) return;
     const x = Math.round(xOf(state.frame)) + 0.5;
     pen.strokeStyle = INK.head;
     pen.lineWidth = 1.5;
@@ -274,7 +289,9 @@ export function timelineDock(root, { goto }) {
     const x = event.clientX - box.left;
     tip.hidden = x < LABELS;
     tip.textContent = describe(frameAt(x));
-    tip.style.left = `${Math.min(Math.max(x - tip.offsetWidth / 2, 0), box.width - tip.offsetWidth)}px`;
+    // Beside the pointer and inside the timeline: above it are buttons.
+    const right = x + TIP_PX;
+    tip.style.left = `${right + tip.offsetWidth <= box.width ? right : x - TIP_PX - tip.offsetWidth}px`;
   }
 
   function scrub(event) {
@@ -302,5 +319,5 @@ export function timelineDock(root, { goto }) {
     goto(Math.min(Math.max(place ?? state.frame + step, 0), state.frames - 1));
   });
   new ResizeObserver(() => { draw(); if (told) loadThumbs(turn); }).observe(root);
-  return { open, at, changed, nextWorst, state };
+  return { open, at, cover, changed, nextWorst, state };
 }

@@ -1,5 +1,7 @@
 // The stage: draws the chosen view of the picture, with zoom and pan that stay through every update.
 
+import { bounded, fitted, onFace, paintPlaced, panned, sized, wireWipeLine, zoomed } from "./zoom.js";
+
 const byId = (id) => document.getElementById(id);
 const NAMES = { result: "Result", original: "Original", unblended: "Unblended", matte: "Matte", overlay: "Overlay", heat: "Heat" };
 const PLAIN = "nothing is generated in this frame";
@@ -20,6 +22,7 @@ export class Viewer {
     this.guest = null; // { image, place, name }: a part of the frame that the close-up shows in its own stead
     this.afterDraw = () => {};
     this.viewChanged = () => {};
+    this.pair = null; // the player of two renders: in its view, whole frame, face and 1:1 are its own
   }
 
   wire() {
@@ -47,11 +50,10 @@ export class Viewer {
     stage.addEventListener("wheel", (event) => {
       if (this.isPage || !this.picture.header) return;
       event.preventDefault();
-      const [x, y] = this.plateAt(event);
-      const from = this.geometry();
-      const scale = this.bounded(from.scale * Math.exp(-event.deltaY / 400));
-      // What is under the pointer stays there.
-      this.place(scale, [x - ((x - from.cx) * from.scale) / scale, y - ((y - from.cy) * from.scale) / scale]);
+      const { left, top } = stage.getBoundingClientRect();
+      const ratio = window.devicePixelRatio || 1;
+      const { scale, cx, cy } = zoomed(this.geometry(), (event.clientX - left) * ratio, (event.clientY - top) * ratio, event.deltaY);
+      this.place(scale, [cx, cy]);
     }, { passive: false });
     let from = null;
     stage.addEventListener("pointerdown", (event) => {
@@ -63,7 +65,8 @@ export class Viewer {
     stage.addEventListener("pointermove", (event) => {
       if (!from) return;
       const ratio = window.devicePixelRatio || 1;
-      this.place(from.scale, [from.cx - ((event.clientX - from.x) * ratio) / from.scale, from.cy - ((event.clientY - from.y) * ratio) / from.scale]);
+      const { scale, cx, cy } = panned(from, (event.clientX - from.x) * ratio, (event.clientY - from.y) * ratio);
+      this.place(scale, [cx, cy]);
     });
     const end = () => { from = null; stage.classList.remove("sl-panning"); };
     stage.addEventListener("pointerup", end);
@@ -71,21 +74,7 @@ export class Viewer {
   }
 
   wireWipe() {
-    const line = byId("sl-wipe");
-    let dragging = false;
-    const move = (share) => this.set({ wipe: Math.min(Math.max(share, 0), 1) });
-    line.addEventListener("pointerdown", (event) => { dragging = true; line.setPointerCapture(event.pointerId); event.preventDefault(); line.focus(); });
-    line.addEventListener("pointermove", (event) => {
-      const { left, width } = byId("sl-stage").getBoundingClientRect();
-      if (dragging) move((event.clientX - left) / width);
-    });
-    line.addEventListener("pointerup", () => { dragging = false; });
-    line.addEventListener("keydown", (event) => {
-      const to = { ArrowLeft: this.wipe - 0.02, ArrowRight: this.wipe + 0.02, Home: 0, End: 1 }[event.key];
-      if (to === undefined) return;
-      event.preventDefault();
-      move(to);
-    });
+    wireWipeLine(byId("sl-wipe"), byId("sl-stage"), { now: () => this.wipe, move: (wipe) => this.set({ wipe }) });
   }
 
   set(changes) {
@@ -166,7 +155,7 @@ export class Viewer {
   }
 
   bounded(scale) {
-    return Math.min(Math.max(scale, 0.1), 32);
+    return bounded(scale);
   }
 
   place(scale, [cx, cy]) {
@@ -177,23 +166,25 @@ export class Viewer {
   }
 
   fit() {
+    if (this.view === "renders") return this.pair.fit();
     this.scale = 0;
     this.steady = false;
-    this.set({});
+    return this.set({});
   }
 
   face() {
-    if (!this.picture.header) return;
-    const [x0, y0, side] = this.picture.header.box;
-    const { width, height } = this.stageSize();
-    this.place(this.bounded(Math.min(width, height) / (1.4 * side)), [x0 + side / 2, y0 + 0.42 * side]);
+    if (this.view === "renders") return this.pair.face();
+    if (!this.picture.header) return undefined;
+    const { scale, cx, cy } = onFace(this.stageSize(), this.picture.header.box);
+    return this.place(scale, [cx, cy]);
   }
 
   // px of the screen for each of the frame.
   zoomTo(scale) {
-    if (!this.picture.header) return;
+    if (this.view === "renders") return this.pair.zoomTo(scale);
+    if (!this.picture.header) return undefined;
     const { cx, cy } = this.geometry();
-    this.place(scale, [cx, cy]);
+    return this.place(scale, [cx, cy]);
   }
 
   stageSize() {
@@ -203,19 +194,9 @@ export class Viewer {
   }
 
   geometry() {
-    const { width, height } = this.stageSize();
-    const [frameWidth, frameHeight] = this.picture.header.size;
+    const whole = fitted(this.stageSize(), this.picture.header.size);
     const [ax, ay] = this.anchor();
-    const fit = Math.min(width / frameWidth, height / frameHeight);
-    if (!this.scale) return { width, height, scale: fit, cx: frameWidth / 2, cy: frameHeight / 2 };
-    return { width, height, scale: this.scale, cx: this.centre[0] + ax, cy: this.centre[1] + ay };
-  }
-
-  plateAt(event) {
-    const { left, top } = byId("sl-stage").getBoundingClientRect();
-    const { width, height, scale, cx, cy } = this.geometry();
-    const ratio = window.devicePixelRatio || 1;
-    return [cx + ((event.clientX - left) * ratio - width / 2) / scale, cy + ((event.clientY - top) * ratio - height / 2) / scale];
+    return this.scale ? { ...whole, scale: this.scale, cx: this.centre[0] + ax, cy: this.centre[1] + ay } : whole;
   }
 
   // Draws before the browser shows its next picture, once, however often it is asked.
@@ -261,18 +242,8 @@ export class Viewer {
     for (const id of ["sl-tag", "sl-tag-right", "sl-close-name"]) byId(id).textContent = "";
   }
 
-  paint(context, view, { width, height, scale, cx, cy }, from, to) {
-    if (to <= from) return;
-    context.save();
-    context.beginPath();
-    context.rect(from, 0, to - from, height);
-    context.clip();
-    context.imageSmoothingEnabled = scale < 2 && scale !== 1;
-    context.imageSmoothingQuality = scale < 0.7 ? "high" : "low"; // high costs five times as much, and shows below only
-    context.translate(width / 2 - cx * scale, height / 2 - cy * scale);
-    context.scale(scale, scale);
-    context.drawImage(this.picture.of(view, this), 0, 0);
-    context.restore();
+  paint(context, view, place, from, to) {
+    paintPlaced(context, this.picture.of(view, this), place, from, to);
   }
 
   paintOutline(context, { width, height, scale, cx, cy }) {
@@ -327,14 +298,4 @@ export class Viewer {
     const own = this.picture.header.driven ? NAMES[view] || `Difference ×${this.gain}` : this.plain(view).split(":")[0];
     byId("sl-close-name").textContent = guest ? guest.name : `${own}, held on the chin`;
   }
-}
-
-function sized(canvas, width, height) {
-  if (canvas.width !== width || canvas.height !== height) {
-    canvas.width = width;
-    canvas.height = height;
-  }
-  const context = canvas.getContext("2d");
-  context.clearRect(0, 0, width, height);
-  return context;
 }

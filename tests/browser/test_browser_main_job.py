@@ -288,6 +288,7 @@ def test_cancel_stops_the_render(page, studio):
     page.wait_for_function("!document.querySelector('#sl-render').disabled", timeout=5_000)
     page.wait_for_timeout(1000)
     assert set((workspace / "renders").glob("*")) == finished
+    assert page.inner_text("#sl-progress").strip() == "Cancelled; nothing was written."
 
 
 def test_help_has_a_place_of_its_own(page):

@@ -241,7 +241,7 @@ def test_numbers_that_are_none_are_refused(server):
         "/gradio_api/file=/etc/hostname", "/gradio_api/file=/etc/../etc/hostname", "/gradio_api/file=app_gradio.py",
         "/gradio_api/file=../../../etc/hostname", "/gradio_api/file=%2e%2e%2f%2e%2e%2fetc/hostname",
         "/gradio_api/file=README.md",
-        "/studio/renders/..%2f..%2fREADME.md/video", "/studio/static/..%2f..%2fapp_gradio.py", "/studio/video/..%2fx",
+        "/studio/renders/..%2f..%2fREADME.md/video", "/studio/static/..%2f..%2fapp_gradio.py",
         "/studio/renders/x/thumbnail", "/gradio_api/file=http://127.0.0.1:1/x",
     ],
 )  # fmt: skip

@@ -48,7 +48,7 @@ def copy(made, tmp_path):
     return tmp_path
 
 
-def test_a_render_is_found_again_after_a_restart(made):
+def test_a_render_is_found_again_after_a_restart(made, session):
     folder, state = made
     (entry,) = RenderHistory(folder).entries()
     told = entry.describe()
@@ -56,6 +56,9 @@ def test_a_render_is_found_again_after_a_restart(made):
     assert (told["model"], told["base"], told["sound"]) == ("tiny", EVENING, "A=B; #Hallo.wav")
     assert (told["frames"], told["seconds"], told["range"], told["unblended"]) == (24, 0.96, None, True)
     assert told["seam"] == state.report.seam_mean
+    assert told["seam_unblended"] > told["seam"]
+    box = session.processor.shot(session.performance, told["worst_frame"]).box
+    assert told["face"] == (box.x0, box.y0, box.side)
     assert told["settings"] == SETTINGS.model_dump()
     assert told["notes"] == list(state.report.notes)
     assert json.loads(json.dumps(told))["date"][:4].isdigit()

@@ -119,18 +119,17 @@ def test_sessions_are_kept_apart_and_bounded(sessions, session):
     assert sessions.get(session.token) is session
 
 
-def test_render_reports_and_hands_out_both_videos(session, tmp_path):
+def test_render_reports_and_leaves_both_videos(session, tmp_path):
     short = sessions_short(session)
     renders = Renders(tmp_path)
     states = list(renders.run(short, BlendSettings()))
     last = states[-1]
     assert last.report is not None
     assert [s.done for s in states] == sorted(s.done for s in states)
-    for token in (last.blended, last.unblended):
-        info = probe(renders.video(token))
+    for path in (last.report.path, last.unblended):
+        info = probe(path)
         assert info.frames == short.performance.frames
         assert info.has_sound
-    assert renders.video("unknown") is None
     assert len(list(renders.folder.glob("*.mp4"))) == 2
 
 
@@ -185,7 +184,7 @@ def test_hostile_requests_get_an_answer(client):
     assert post(json.dumps({"token": "x", "frame": 0, "settings": {}, "more": 1})).status_code == 422
     foreign = post(json.dumps({"token": "x", "frame": 0, "settings": {}}), Origin="http://elsewhere.example")
     assert foreign.status_code == 403
-    assert client.get("/studio/video/..%2f..%2fREADME.md").status_code == 404
+    assert client.get("/studio/renders/..%2f..%2fREADME.md/video").status_code in (404, 422)
     assert client.get("/studio/static/../server.py").status_code == 404
 
 
