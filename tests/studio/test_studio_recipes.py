@@ -214,11 +214,11 @@ def test_names_are_shown_on_one_line():
 def test_the_page_puts_back_known_names_only(sessions):
     restore = _restorer(sessions, ["feather_amount"])
     told = {"model": "tiny", "base": EVENING, "quality": "high", "range": "loop", "frame": 5}
-    model, base, quality, part, frame, feather = restore(json.dumps(told | {"settings": {"feather_amount": 7}}))
+    model, base, quality, part, frame, feather = restore(json.dumps(told | {"settings": {"feather_amount": 7}}), None)
     assert (model, quality, part, frame, feather) == ("tiny", "high", "loop", 5, 7)
     assert (base.value, EVENING in str(base.choices)) == (EVENING, True)
     for wrong in ({"model": "../x"}, {"model": [1]}, {"quality": "best"}, {"quality": []}, {"settings": {"shine": 1}}):
         with pytest.raises((ClipError, ValueError)):
-            restore(json.dumps(wrong))
+            restore(json.dumps(wrong), None)
     for odd in ({"frame": -1}, {"frame": True}, {"frame": "5"}, {"range": "all"}, {"base": 5}, {}):
-        assert all(isinstance(one, dict) and "value" not in one for one in restore(json.dumps(odd)))
+        assert all(isinstance(one, dict) and "value" not in one for one in restore(json.dumps(odd), None))
