@@ -97,7 +97,8 @@ def shown(page, a, b="", frame=None):
 
 def at(page, frame):
     page.wait_for_function(
-        f"{STATE}.frame === {frame} && ({GREYS})().every((grey) => Math.abs(grey - {STEP * frame}) <= 3)", timeout=60_000
+        f"{STATE}.frame === {frame} && ({GREYS})().every((grey) => Math.abs(grey - {STEP * frame}) <= 3)",
+        timeout=60_000,
     )
 
 
