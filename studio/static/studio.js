@@ -584,7 +584,7 @@ function wire() {
   viewer.wire();
   stage = openingStage();
   beginStage();
-  advice = adviser((name, value) => restore({ ...wanted.settings, [name]: value }));
+  advice = adviser((name, value) => put({ ...wanted.settings, [name]: value }));
   steps = undoAndSlots(byId("sl-undo"), { put });
   compare = viewer.pair = player(byId("sl-compare"), {
     moved: (frame) => viewer.view === "renders" && dock.at(frame),
@@ -614,7 +614,7 @@ function wire() {
   sweeps = sweepView(byId("sl-sweep"), {
     now: () => wanted && { token: session.token, shows: session.shows, frame: wanted.frame, settings: wanted.settings },
     isEmpty: () => Boolean(session?.empty),
-    adopt: restore,
+    adopt: put,
     peek(guest) {
       viewer.guest = guest;
       viewer.draw();
