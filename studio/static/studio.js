@@ -34,6 +34,8 @@ const door = window.seamline;
 const state = {
   seq: 0, shown: null, exact: false, tier: "", pending: false, error: "", header: null, latency: 0, off: null, video: null,
   channel: "fetch", looping: false,
+  // Whether the settings are blended on this page.
+  get local() { return isLocal(); },
 };
 const picture = new Picture();
 const viewer = new Viewer(picture);

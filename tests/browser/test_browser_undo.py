@@ -100,9 +100,14 @@ def test_slots_flip_at_once_and_keep_their_own_steps(page):
     steps(page, 2, 0, shows("colour", "mean_std"))
 
     # Both slots' layers are there: the very next picture is the other slot's, blended on this page.
-    flipped = """() => { const { state, parts } = window.seamline; parts().steps.flip();
-      return [state.shown.settings.feather_amount, state.shown.settings.colour, state.tier]; }"""
-    page.wait_for_timeout(50)
+    flipped = """async () => {
+      const { state, parts } = window.seamline;
+      const { seq } = state;
+      parts().steps.flip();
+      while (state.seq === seq) await new Promise(requestAnimationFrame);
+      return [state.shown.settings.feather_amount, state.shown.settings.colour, state.tier];
+    }"""
+    page.wait_for_function(f"{STATE}.local")
     assert page.evaluate(flipped) == [30, "membrane", "browser"]
     steps(page, 0, 0, f"{STEPS}.slot === 'B'")
     assert page.evaluate(f"{STATE}.off") <= 2
