@@ -37,6 +37,14 @@ def gradient(image: Image) -> NDArray[np.float32]:
     return np.asarray(_gradient(np.ascontiguousarray(image)), np.float32)
 
 
+def colour_difference(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArray[np.floating]:
+    """CIEDE2000 between CIELAB colours (..., 3)."""
+    # Takes as long to import as the rest of the engine, and neither a blend nor its seam score needs it.
+    from skimage.color import deltaE_ciede2000
+
+    return np.asarray(deltaE_ciede2000(first, second))
+
+
 @njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
 def raise_to(largest, octave_values, octave):  # type: ignore[no-untyped-def]
     """In place: largest = max(largest, values of an octave), both float32. The octave's pixel (i, j) stands for

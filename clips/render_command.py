@@ -21,6 +21,7 @@ from clips.library import default_workspace, workspace_folder
 from clips.pipeline import cancellable, stop_when
 from clips.presets import change_settings, load_preset
 from clips.quality import QUALITIES, STANDARD
+from clips.read_ahead import read_ahead
 from clips.recipe import Recipe, editing_of, read_recipe, settings_of
 from clips.render import Progress, RenderReport, check_outputs
 from clips.timeline import FrameRange
@@ -106,18 +107,23 @@ def render_command(args: argparse.Namespace) -> int:
     check_outputs(args.output, args.unblended, keep=[p for p in (audio, args.like, args.base_video) if p is not None])
     quality = args.quality or (like.quality if like else STANDARD)
 
+    model = args.model or (like.model.name if like else "LS1")
+    base = "" if args.base_video else args.clip or (like.base if like else AUTOMATIC)
+
     def prepared() -> tuple[CoreClipsProcessor, Performance]:
+        looked_through = read_ahead(args.workspace, model, base)
         processor = CoreClipsProcessor(
-            args.model or (like.model.name if like else "LS1"), workspace=args.workspace, settings=settings,
+            model, workspace=args.workspace, settings=settings,
             editing=editing, best_clips=args.best_clips, device=args.device,
             runtime=like.model.runtime if like and args.runtime == "auto" and args.device == "auto" else args.runtime,
         )  # fmt: skip
-        base = args.clip
+        looked_through.join()
+        chosen = args.clip
         if args.base_video is not None:
-            base = processor.add_own_video(args.base_video, progress=frames_bar("finding the face: "))
+            chosen = processor.add_own_video(args.base_video, progress=frames_bar("finding the face: "))
         if like is None or edits is not None:
-            return processor, processor.prepare(audio, base or (like.base if like else AUTOMATIC), edits=edits)
-        wish = Wish(args.model, base or (AUTOMATIC if args.best_clips else None))
+            return processor, processor.prepare(audio, chosen or base, edits=edits)
+        wish = Wish(args.model, chosen or (AUTOMATIC if args.best_clips else None))
         return processor, prepare_again(processor, like, settings, quality, audio, args.like, wish)
 
     processor, performance = cancellable(prepared, stop_when(None))  # Ctrl-C does not wait for a network to be loaded
