@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from blending.types import Frame, Image
 
@@ -37,7 +37,7 @@ def gradient(image: Image) -> NDArray[np.float32]:
     return np.asarray(_gradient(np.ascontiguousarray(image)), np.float32)
 
 
-def colour_difference(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArray[np.floating]:
+def colour_difference(first: ArrayLike, second: ArrayLike) -> NDArray[np.floating]:
     """CIEDE2000 between CIELAB colours (..., 3)."""
     # Takes as long to import as the rest of the engine, and neither a blend nor its seam score needs it.
     from skimage.color import deltaE_ciede2000

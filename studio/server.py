@@ -22,6 +22,7 @@ from studio.clip_intake import ClipIntake
 from studio.history import RenderHistory
 from studio.layout import build_page, page_head, page_style, page_theme
 from studio.live import Live, is_foreign, live_is_possible
+from studio.memory import rest_when_idle
 from studio.preset_shelf import PresetShelf
 from studio.preview import PreviewRequest, preview
 from studio.renders import Renders
@@ -98,6 +99,7 @@ def build_app(
     app.mount("/studio/static", FreshFiles(directory=STATIC), name="studio-static")
     threading.Thread(target=warm_up, name="warm-up", daemon=True).start()
     keep_clean(workspace)
+    rest_when_idle(sessions, lambda: renders.busy)
     page = build_page(sessions, renders)
     add_endpoints(page, sessions, renders)
     page.queue(default_concurrency_limit=4, max_size=32)
