@@ -40,8 +40,10 @@ def main() -> int:
     workspace = args.workspace.resolve()
     use_own_upload_folder(workspace)  # before Gradio looks for it
     from studio.access import hosts_of, read_accounts
+    from studio.memory import keep_few_heaps
     from studio.server import build_app
 
+    keep_few_heaps()
     try:
         accounts = read_accounts(args.auth) if args.auth is not None else None
         pick_runtime(args.runtime, args.device)

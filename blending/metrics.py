@@ -13,11 +13,10 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from skimage.color import deltaE_ciede2000
 
 from blending.engine import Blender
 from blending.mask import Mask, face_outline
-from blending.perception import lab_of
+from blending.perception import colour_difference, lab_of
 from blending.seam import (
     LIP_SHARE,
     NECK_REACH,
@@ -149,8 +148,8 @@ class Truth:
         lab, where = self._grid.lab(blended), self._regions
         anywhere = where.neck | where.ring | where.skin
         difference = np.zeros(lab.shape[:2], np.float32)
-        difference[anywhere] = deltaE_ciede2000(_blurred(lab, 1)[anywhere], self._soft[anywhere])
-        lips = deltaE_ciede2000(lab[where.lips], self._lab[where.lips])
+        difference[anywhere] = colour_difference(_blurred(lab, 1)[anywhere], self._soft[anywhere])
+        lips = colour_difference(lab[where.lips], self._lab[where.lips])
         neck, ring, skin = (_mean(difference[region]) for region in (where.neck, where.ring, where.skin))
         return VisibleError(top5(self._heat(lab)[self._band]), neck, ring, skin, _mean(lips))
 
@@ -224,7 +223,7 @@ def mouth_fidelity(
     first, second = (lab[:, 0].astype(np.float64) - lab[:, 0].mean(dtype=np.float64) for lab in (ours, wanted))
     spread = float(np.sqrt((first**2).sum() * (second**2).sum()))
     correlation = float((first * second).sum()) / spread if spread > 1e-6 else 1.0
-    return MouthFidelity(correlation, _mean(deltaE_ciede2000(ours, wanted)))
+    return MouthFidelity(correlation, _mean(colour_difference(ours, wanted)))
 
 
 def nrv(seam: float, tint: float, correlation: float) -> float:

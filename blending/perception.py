@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from blending.types import Frame, Image
 
@@ -35,6 +35,14 @@ def lab_of(frame: Frame) -> Image:
 def gradient(image: Image) -> NDArray[np.float32]:
     """Magnitude of Sobel 3x3 / 8 over both directions and all three channels, float32 (H, W), mirrored border."""
     return np.asarray(_gradient(np.ascontiguousarray(image)), np.float32)
+
+
+def colour_difference(first: ArrayLike, second: ArrayLike) -> NDArray[np.floating]:
+    """CIEDE2000 between CIELAB colours (..., 3)."""
+    # Takes as long to import as the rest of the engine, and neither a blend nor its seam score needs it.
+    from skimage.color import deltaE_ciede2000
+
+    return np.asarray(deltaE_ciede2000(first, second))
 
 
 @njit(cache=True, nogil=True, fastmath=True, error_model="numpy")

@@ -11,10 +11,9 @@ from functools import cached_property
 import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from skimage.color import deltaE_ciede2000
 
 from blending.mask import Mask, face_outline, skin_mask
-from blending.perception import gradient, lab_of, raise_to
+from blending.perception import colour_difference, gradient, lab_of, raise_to
 from blending.types import CropBox, Frame, Image, Landmarks, as_landmarks, check_frame
 
 WORK_SIDE = 192
@@ -79,7 +78,7 @@ def tint(plate: Frame, blended: Frame, box: CropBox, landmarks: Landmarks | Arra
     first, second = (
         cv2.GaussianBlur(lab_of(resized(box.extract(part), WORK_SIDE)), (0, 0), 4) for part in (plate, blended)
     )
-    return float(np.mean(deltaE_ciede2000(np.asarray(first)[chosen], np.asarray(second)[chosen])))
+    return float(np.mean(colour_difference(np.asarray(first)[chosen], np.asarray(second)[chosen])))
 
 
 def seam_map(

@@ -47,7 +47,7 @@ from clips.quality import STANDARD
 from clips.seam_floor import measure_floor
 from clips.thumbnails import clip_thumbnails
 from clips.timeline import FrameRange, frame_count
-from clips.video import ClipFrames
+from clips.video import ClipFrames, FrameCache
 
 if TYPE_CHECKING:
     from clips.render import Progress, RenderReport
@@ -57,7 +57,9 @@ AUTOMATIC = "core clips"
 """Name of the base that chooses among all fitting clips by speech and silence."""
 
 GENERATED_CACHE_BYTES = 64 << 20
-CLIP_CACHE_BYTES = 96 << 20
+PLATE_CACHE_BYTES = 128 << 20
+"""Of all clips together: four runs of 24 frames of 640 px, what a render looks at where two clips join."""
+RESTING_PICTURE_BYTES = 32 << 20
 MAX_SOUND_S = 3600
 
 REGISTRATION_SIGMA_FRAMES = 1.5
@@ -153,8 +155,8 @@ class CoreClipsProcessor:
     is `default_workspace()`. settings: defaults of the blend. editing: how speech is found and clips are cut; None
     takes the defaults with vad_method. best_clips: core-clips mode drives only so many talk clips, those with the best
     landmarks (`clips.best_clips`); None: all. runtime: what runs the network, see
-    `models.runtime.make_runtime`. Raises ClipError or ModelError when the model
-    or its clips cannot be used.
+    `models.runtime.make_runtime`. picture_cache_bytes: memory for encoded plate frames; None takes the model's default.
+    Raises ClipError or ModelError when the model or its clips cannot be used.
     """
 
     def __init__(
@@ -168,19 +170,24 @@ class CoreClipsProcessor:
         best_clips: int | None = None,
         device: str = "auto",
         runtime: str = "auto",
+        picture_cache_bytes: int | None = None,
     ) -> None:
-        from models.lip_sync import LipSyncModel
+        from models.lip_sync import PICTURE_CACHE_BYTES, LipSyncModel
 
         self.model_name = model_name
         self.settings = settings or BlendSettings()
         self.editing = editing or EditSettings.parse({"vad": vad_method})
         self.best_clips = best_clips
         workspace = default_workspace() if workspace is None else workspace
-        self.model: LipSyncModel = LipSyncModel.load(model_name, workspace, device=device, runtime=runtime)
+        self.model: LipSyncModel = LipSyncModel.load(
+            model_name, workspace, device=device, runtime=runtime,
+            cache_bytes=PICTURE_CACHE_BYTES if picture_cache_bytes is None else picture_cache_bytes,
+        )  # fmt: skip
         self.clips: dict[str, CoreClip] = {clip.name: clip for clip in ClipLibrary(workspace).clips(model_name)}
         self._own: dict[str, CoreClip] = {}
         self.workspace = workspace
         self._frames: dict[str, ClipFrames] = {}
+        self._plates = FrameCache(PLATE_CACHE_BYTES)
         self._parsing: dict[str, tuple[ParsingMasks | None, str]] = {}
         self._registrations = Recent[Registration](REGISTRATIONS_KEPT)
         self._floors = Recent[float | None](len(self.clips))
@@ -382,8 +389,18 @@ class CoreClipsProcessor:
         """Random access to a clip's frames, opened once."""
         with self._lock:
             if name not in self._frames:
-                self._frames[name] = self.clip(name).frames(cache_bytes=CLIP_CACHE_BYTES)
+                self._frames[name] = self.clip(name).frames(cache=self._plates)
             return self._frames[name]
+
+    def rest(self) -> None:
+        """Give back what only makes the next frames quicker: waiting decoders, and plates and their encodings but for
+        the last. Frames stay what they are, and can be asked for meanwhile."""
+        with self._lock:
+            opened = list(self._frames.values())
+        for frames in opened:
+            frames.rest()
+        self._plates.shrink(0)
+        self.model.pictures.shrink(RESTING_PICTURE_BYTES)
 
     def landmarks_of(self, name: str) -> tuple[ClipLandmarks, ClipLandmarks]:
         """A clip's landmarks as detected and smoothed zero-phase, read once."""

@@ -23,7 +23,7 @@ from clips.ffmpeg import check_source
 from clips.frame_folders import folder_content, folder_signature, is_frame_folder
 from clips.landmarks import ClipLandmarks
 from clips.timeline import FPS
-from clips.video import CACHE_BYTES, ClipFrames, VideoInfo, probe
+from clips.video import ClipFrames, FrameCache, VideoInfo, probe
 
 BUNDLED = Path(__file__).parent / "library"
 """Folder of the clips that come with the project: one folder per model."""
@@ -92,9 +92,9 @@ class CoreClip:
             return _folder_sha256(self.path, folder_signature(self.path))
         return file_sha256(check_source(self.path, "video"))
 
-    def frames(self, *, cache_bytes: int = CACHE_BYTES) -> ClipFrames:
+    def frames(self, *, cache: FrameCache | None = None) -> ClipFrames:
         """Random access to the frames at 25 fps."""
-        return ClipFrames(self.path, fps=FPS, cache_bytes=cache_bytes)
+        return ClipFrames(self.path, fps=FPS, cache=cache)
 
     @property
     def _preprocess(self) -> str:

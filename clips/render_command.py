@@ -21,6 +21,7 @@ from clips.library import default_workspace, workspace_folder
 from clips.pipeline import cancellable, stop_when
 from clips.presets import change_settings, load_preset
 from clips.quality import QUALITIES, STANDARD
+from clips.read_ahead import read_ahead
 from clips.recipe import Recipe, editing_of, read_recipe, settings_of
 from clips.render import Progress, RenderReport, check_outputs
 from clips.timeline import FrameRange, counted
@@ -107,26 +108,30 @@ def render_command(args: argparse.Namespace) -> int:
     check_outputs(args.output, args.unblended, keep=[p for p in (audio, args.like, args.base_video) if p is not None])
     quality = args.quality or (like.quality if like else STANDARD)
 
+    model = args.model or (like.model.name if like else "LS1")
+    base = "" if args.base_video else args.clip or (like.base if like else AUTOMATIC)
+
     def prepared() -> tuple[CoreClipsProcessor, Performance]:
-        model = args.model or (like.model.name if like else "LS1")
         with waiting(f"loading the model {model}"):
+            looked_through = read_ahead(args.workspace, model, base)
             processor = CoreClipsProcessor(
                 model, workspace=args.workspace, settings=settings, editing=editing, best_clips=args.best_clips,
                 device=args.device,
                 runtime=like.model.runtime if like and args.runtime == args.device == "auto" else args.runtime,
             )  # fmt: skip
-        base, video = args.clip, args.base_video
-        if like is not None and edits is None and base is video is args.best_clips is None:
+            looked_through.join()
+        chosen, video = args.clip, args.base_video
+        if like is not None and edits is None and chosen is video is args.best_clips is None:
             video = find_base_video(processor, like, args.like)
             check_outputs(args.output, args.unblended, keep=[video] if video else [])
         if video is not None:
-            base = processor.add_own_video(
+            chosen = processor.add_own_video(
                 video, called=name_in(like, video) if like else None, progress=frames_bar("finding the face: ")
             )
         with waiting(f"listening to {audio.name}, choosing clips"):
             if like is None or edits is not None:
-                return processor, processor.prepare(audio, base or (like.base if like else AUTOMATIC), edits=edits)
-            wish = Wish(args.model, base or (AUTOMATIC if args.best_clips else None))
+                return processor, processor.prepare(audio, chosen or base, edits=edits)
+            wish = Wish(args.model, chosen or (AUTOMATIC if args.best_clips else None))
             return processor, prepare_again(processor, like, settings, quality, audio, args.like, wish)
 
     processor, performance = cancellable(prepared, stop_when(None))  # Ctrl-C does not wait for a network to be loaded

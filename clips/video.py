@@ -349,24 +349,64 @@ def _read_indices(info: VideoInfo, indices: range | NDArray[np.intp]) -> Iterato
         decoder.close()  # type: ignore[attr-defined]
 
 
+class FrameCache:
+    """Runs of decoded frames, of one clip or of several: what was used last within limit_bytes, at least one run."""
+
+    def __init__(self, limit_bytes: int = CACHE_BYTES) -> None:
+        if limit_bytes < 0:
+            raise ValueError(f"limit_bytes must be 0 or more; got {limit_bytes}")
+        self.limit_bytes, self.kept_bytes = limit_bytes, 0
+        self._runs: OrderedDict[tuple[object, int], list[Frame]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, owner: object, number: int) -> list[Frame] | None:
+        """A clip's run of that number, None where it is not kept."""
+        with self._lock:
+            run = self._runs.get((owner, number))
+            if run is not None:
+                self._runs.move_to_end((owner, number))
+            return run
+
+    def put(self, owner: object, number: int, run: list[Frame]) -> None:
+        with self._lock:
+            self._runs[owner, number] = run
+            self.kept_bytes += _bytes_of(run)
+            self._drop_over(self.limit_bytes)
+
+    def shrink(self, to_bytes: int) -> None:
+        """Drop the longest unused until the rest fits, but for one run."""
+        with self._lock:
+            self._drop_over(to_bytes)
+
+    def forget(self, owner: object) -> None:
+        """Drop a clip's runs."""
+        with self._lock:
+            for key in [key for key in self._runs if key[0] is owner]:
+                self.kept_bytes -= _bytes_of(self._runs.pop(key))
+
+    def _drop_over(self, limit_bytes: int) -> None:
+        while self.kept_bytes > limit_bytes and len(self._runs) > 1:
+            self.kept_bytes -= _bytes_of(self._runs.popitem(last=False)[1])
+
+
+def _bytes_of(run: list[Frame]) -> int:
+    return sum(frame.nbytes for frame in run)
+
+
 class ClipFrames(Sequence[Frame]):
     """Random access to the frames of a video: `frames[i]`, bit-equal to `read_frames`, whatever the order.
 
-    Decodes runs of CHUNK frames and keeps the last used within cache_bytes (at least one run).
-    fps as in `read_frames`. The arrays are read-only, since they are shared. Safe to use from
-    several threads. close() ends the decoder that waits for the next run.
+    Decodes runs of CHUNK frames and keeps the last used in cache, its own by default. fps as in `read_frames`. The
+    arrays are read-only, since they are shared. Safe to use from several threads. rest() ends the decoder that waits
+    for the next run; close() also drops what is cached.
     """
 
     CHUNK = 24
 
-    def __init__(self, path: Path | str, *, fps: Fraction | None = None, cache_bytes: int = CACHE_BYTES) -> None:
-        if cache_bytes < 0:
-            raise ValueError(f"cache_bytes must be 0 or more; got {cache_bytes}")
+    def __init__(self, path: Path | str, *, fps: Fraction | None = None, cache: FrameCache | None = None) -> None:
         self.info = probe(path)
         self._indices = self.info.source_indices(fps)
-        chunk_bytes = self.info.width * self.info.height * 3 * self.CHUNK
-        self._chunks_kept = max(1, cache_bytes // chunk_bytes)
-        self._chunks: OrderedDict[int, list[Frame]] = OrderedDict()
+        self._cache = FrameCache() if cache is None else cache
         self._lock = threading.Lock()
         self._decoder: Iterator[Frame] | None = None
         self._decoder_at = -1
@@ -385,12 +425,11 @@ class ClipFrames(Sequence[Frame]):
             raise IndexError(f"frame index must be 0 .. {len(self) - 1}; got {index}")
         chunk, place = divmod(int(self._indices[index]), self.CHUNK)
         with self._lock:
-            if chunk not in self._chunks:
-                self._chunks[chunk] = self._decode(chunk)
-                while len(self._chunks) > self._chunks_kept:
-                    self._chunks.popitem(last=False)
-            self._chunks.move_to_end(chunk)
-            return self._chunks[chunk][place]
+            run = self._cache.get(self, chunk)
+            if run is None:
+                run = self._decode(chunk)
+                self._cache.put(self, chunk, run)
+            return run[place]
 
     def _decode(self, chunk: int) -> list[Frame]:
         start = chunk * self.CHUNK
@@ -414,11 +453,15 @@ class ClipFrames(Sequence[Frame]):
             self._decoder.close()  # type: ignore[attr-defined]
             self._decoder = None
 
-    def close(self) -> None:
-        """End the waiting decoder and drop what is cached; frames can still be asked for afterwards."""
+    def rest(self) -> None:
+        """End the waiting decoder, a process of 65 MB; frames can still be asked for afterwards, a seek later."""
         with self._lock:
             self._end_decoder()
-            self._chunks.clear()
+
+    def close(self) -> None:
+        """`rest`, and drop what is cached."""
+        self.rest()
+        self._cache.forget(self)
 
     def __enter__(self) -> ClipFrames:
         return self

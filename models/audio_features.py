@@ -11,13 +11,12 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 
-import librosa
 import numpy as np
 import torch
-from librosa.filters import mel as mel_filters
 from numpy.typing import DTypeLike, NDArray
-from scipy.signal import lfilter
 from torch import Tensor, nn
+
+from models.spectrum import magnitudes, mel_filters
 
 SAMPLE_RATE = 16_000
 N_FFT = 800
@@ -45,8 +44,7 @@ LAZY_BLOCKS_KEPT = 64
 
 @lru_cache(maxsize=1)
 def _mel_basis() -> NDArray[np.float32]:
-    basis = mel_filters(sr=SAMPLE_RATE, n_fft=N_FFT, n_mels=MEL_BANDS, fmin=MEL_RANGE_HZ[0], fmax=MEL_RANGE_HZ[1])
-    return np.asarray(basis, np.float32)
+    return mel_filters(SAMPLE_RATE, N_FFT, MEL_BANDS, MEL_RANGE_HZ)
 
 
 def check_wav(wav: NDArray[np.floating]) -> None:
@@ -86,11 +84,10 @@ def mel_columns(wav: NDArray[np.floating], start: int, stop: int) -> NDArray[np.
     samples = np.asarray(wav[max(first, 0) - before : last], np.float64)
     if not np.isfinite(samples).all():
         raise ValueError("wav must be finite; got NaN or infinity; export the sound again as 16-bit wav")
-    emphasised = lfilter([1.0, -PRE_EMPHASIS], [1.0], samples)[before:]
+    emphasised = (samples - PRE_EMPHASIS * np.concatenate([[0.0], samples[:-1]]))[before:]
     left = max(-first, 0)
     padded = np.pad(emphasised, (left, last - first - left - len(emphasised)))
-    spectrum = librosa.stft(y=padded, n_fft=N_FFT, hop_length=HOP, win_length=N_FFT, center=False)
-    mel = _mel_basis() @ np.abs(spectrum)
+    mel = _mel_basis() @ magnitudes(padded, N_FFT, HOP)
     level_db = 20 * np.log10(np.maximum(10 ** (SILENCE_DB / 20), mel)) - 20
     normalised = 2 * MEL_CEILING * ((level_db - SILENCE_DB) / -SILENCE_DB) - MEL_CEILING
     return np.clip(normalised, -MEL_CEILING, MEL_CEILING).astype(np.float32)

@@ -42,6 +42,14 @@ class ByteCache(Generic[Value]):
             if value.nbytes <= self.limit_bytes and key not in self._kept:
                 self._kept[key] = value
                 self.kept_bytes += value.nbytes
-                while self.kept_bytes > self.limit_bytes:
-                    self.kept_bytes -= self._kept.popitem(last=False)[1].nbytes
+                self._drop_over(self.limit_bytes)
         return value
+
+    def shrink(self, to_bytes: int) -> None:
+        """Drop the longest unused until the rest fits; the limit stays."""
+        with self._lock:
+            self._drop_over(to_bytes)
+
+    def _drop_over(self, limit_bytes: int) -> None:
+        while self.kept_bytes > limit_bytes:
+            self.kept_bytes -= self._kept.popitem(last=False)[1].nbytes

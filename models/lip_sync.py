@@ -175,6 +175,7 @@ class LipSyncModel:
         device: str = "auto",
         runtime: str = "auto",
         threads: int | None = None,
+        cache_bytes: int = PICTURE_CACHE_BYTES,
     ) -> LipSyncModel:
         """A bundled model or one of the workspace, by name.
 
@@ -182,7 +183,9 @@ class LipSyncModel:
         Raises ModelError for an unknown name (listing the known ones) or files that do not fit.
         """
         files = find_model(name, workspace)
-        return cls.from_files(files, mode=mode, device=device, runtime=runtime, threads=threads)
+        return cls.from_files(
+            files, mode=mode, device=device, runtime=runtime, threads=threads, cache_bytes=cache_bytes
+        )
 
     @classmethod
     def from_files(
@@ -193,9 +196,13 @@ class LipSyncModel:
         device: str = "auto",
         runtime: str = "auto",
         threads: int | None = None,
+        cache_bytes: int = PICTURE_CACHE_BYTES,
     ) -> LipSyncModel:
         network, encoder = load_networks(files, mode=mode)
-        model = cls(files.name, network, encoder, card=files.card, device=device, runtime=runtime, threads=threads)
+        model = cls(
+            files.name, network, encoder, card=files.card, device=device, runtime=runtime, threads=threads,
+            cache_bytes=cache_bytes,
+        )  # fmt: skip
         used = {"unet": files.checkpoint} | ({"encoder": files.encoder} if encoder and files.encoder else {})
         model.sha256 = {part: file_sha256(path) for part, path in used.items()}
         return model

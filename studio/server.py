@@ -24,6 +24,7 @@ from studio.first_look import warm_studio
 from studio.history import RenderHistory
 from studio.layout import build_page, first_choice, page_head, page_style, page_theme
 from studio.live import Live, is_foreign, live_is_possible
+from studio.memory import rest_when_idle
 from studio.own_videos import OwnVideos
 from studio.preparing import Preparing
 from studio.preset_shelf import PresetShelf
@@ -104,6 +105,7 @@ def build_app(
     warmed = (warm_studio, (sessions, *first_choice(sessions))) if warm else (warm_up, ())
     threading.Thread(target=warmed[0], args=warmed[1], name="warm-up", daemon=True).start()
     keep_clean(workspace)
+    rest_when_idle(sessions, lambda: renders.busy)
     page = build_page(sessions, renders)
     add_endpoints(page, sessions, renders)
     page.queue(default_concurrency_limit=4, max_size=32)

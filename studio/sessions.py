@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -22,6 +23,8 @@ from studio.own_videos import OwnVideos
 SESSIONS_KEPT = 24
 PROCESSORS_KEPT = 2
 PERFORMANCES_KEPT = 6
+PICTURE_CACHE_BYTES = 128 << 20
+"""Encoded plate frames of one model: 51 of LS1. A frame that is blended again is not drawn again, whatever the size."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +79,7 @@ class Sessions:
         self._sessions: OrderedDict[str, Session] = OrderedDict()
         self._performances = Recent[Performance](PERFORMANCES_KEPT)
         self._lock, self._opening = threading.Lock(), threading.Lock()
+        self.used = time.monotonic()  # when a session was last asked for
 
     def models(self) -> list[str]:
         """Models that have both a checkpoint and core clips."""
@@ -99,6 +103,7 @@ class Sessions:
 
     def make(self, model: str, audio: Path, base: str, *, owner: str = "") -> Session:
         """As `open`, for whoever keeps the session: nobody finds it by its token."""
+        self.touch()
         stat = check_source(audio, "sound").stat()
         processor = self.processor(model)
         known = base
@@ -130,8 +135,20 @@ class Sessions:
             while len(self._closed) > 10 * SESSIONS_KEPT:
                 self._closed.popitem(last=False)
 
+    def touch(self) -> None:
+        """Somebody works."""
+        self.used = time.monotonic()
+
+    def rest(self) -> None:
+        """Every processor gives back what it does not need: see `CoreClipsProcessor.rest`."""
+        with self._opening:
+            processors = list(self._processors.values())
+        for processor in processors:
+            processor.rest()
+
     def get(self, token: str) -> Session:
         """The session of a token; ClipError when it is no longer open."""
+        self.touch()
         with self._lock:
             if token in self._closed:
                 raise ClipError(self._closed[token])
@@ -149,8 +166,9 @@ class Sessions:
         with self._opening:
             if model not in self._processors:
                 self._processors[model] = CoreClipsProcessor(
-                    model, workspace=self.workspace, device=self._device, runtime=self._runtime
-                )
+                    model, workspace=self.workspace, device=self._device, runtime=self._runtime,
+                    picture_cache_bytes=PICTURE_CACHE_BYTES,
+                )  # fmt: skip
                 while len(self._processors) > PROCESSORS_KEPT:
                     self._processors.popitem(last=False)
             self._processors.move_to_end(model)

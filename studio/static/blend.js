@@ -49,9 +49,9 @@ function riseGrid(layers, shape, out) {
 }
 
 // Rim ramps of columns, then of rows, (2 * side,).
-function rimRamps(numbers, shape) {
+function rimRamps(numbers, shape, ramps) {
   const { side } = numbers;
-  const ramps = new Float32Array(2 * side).fill(1);
+  ramps.fill(1);
   for (let edge = 0; edge < 4; edge += 1) {
     const start = (edge % 2) * side;
     for (let i = 0; i < side; i += 1) {
@@ -91,16 +91,26 @@ function textureGrid(layers, settings) {
   return weights;
 }
 
-// Bilinear reading of a coarse grid at every pixel, pixel centres as OpenCV has them.
-function spread(grid, n, side, out) {
-  const first = new Int32Array(side);
-  const part = new Float32Array(side);
+// Where each of `side` pixels lies among n cells: the cell before it, and how far on; and a line of cells to work in.
+const PLACES_KEPT = 16;
+const placesKept = new Map();
+function placesOf(n, side) {
+  const key = n * 65536 + side;
+  if (placesKept.has(key)) return placesKept.get(key);
+  const places = { first: new Int32Array(side), part: new Float32Array(side), line: new Float32Array(n) };
   for (let i = 0; i < side; i += 1) {
     const place = clamp((i + 0.5) * (n / side) - 0.5, 0, n - 1);
-    first[i] = Math.min(Math.floor(place), n - 2);
-    part[i] = place - first[i];
+    places.first[i] = Math.min(Math.floor(place), n - 2);
+    places.part[i] = place - places.first[i];
   }
-  const line = new Float32Array(n);
+  if (placesKept.size >= PLACES_KEPT) placesKept.clear();
+  placesKept.set(key, places);
+  return places;
+}
+
+// Bilinear reading of a coarse grid at every pixel, pixel centres as OpenCV has them.
+function spread(grid, n, side, out) {
+  const { first, part, line } = placesOf(n, side);
   for (let row = 0, k = 0; row < side; row += 1) {
     const start = first[row] * n;
     for (let i = 0; i < n; i += 1) line[i] = grid[start + i] + part[row] * (grid[start + n + i] - grid[start + i]);
@@ -122,6 +132,7 @@ export class PlainBlender {
     this.out = square(numbers.side);
     this.rise = new Float32Array(numbers.cells ** 2);
     this.risen = new Float32Array(numbers.side ** 2);
+    this.ramps = new Float32Array(2 * numbers.side);
     this.guard = spread(layers.mouth, numbers.mouth_cells, numbers.side, new Float32Array(numbers.side ** 2));
     const fall = Math.max(numbers.mouth_gap_px - numbers.mouth_margin_px, 1);
     for (let k = 0; k < this.guard.length; k += 1) this.guard[k] = 1 + (numbers.mouth_margin_px - this.guard[k]) / fall;
@@ -158,7 +169,7 @@ export class PlainBlender {
     const shape = shapeOf(layers.numbers, settings);
     const drawn = this.colour(settings);
     spread(riseGrid(layers, shape, this.rise), cells, side, risen);
-    const ramps = rimRamps(layers.numbers, shape);
+    const ramps = rimRamps(layers.numbers, shape, this.ramps);
     for (let row = 0, k = 0; row < side; row += 1) {
       const ramp = ramps[side + row];
       for (let column = 0; column < side; column += 1, k += 1) {
@@ -166,11 +177,15 @@ export class PlainBlender {
         let alpha = t * t * (3 - 2 * t) * ramp * ramps[column];
         if (kept) alpha *= kept[k] / 255;
         matte[k] = alpha * 255;
-        for (let c = 0; c < 3; c += 1) {
-          const below = plate[3 * k + c];
-          rgba[4 * k + c] = Math.floor(below + alpha * (drawn[3 * k + c] - below) + 0.5);
-        }
-        rgba[4 * k + 3] = 255;
+        const from = 3 * k;
+        const to = 4 * k;
+        const red = plate[from];
+        const green = plate[from + 1];
+        const blue = plate[from + 2];
+        rgba[to] = (red + alpha * (drawn[from] - red) + 0.5) | 0; // never below 0: | 0 rounds down
+        rgba[to + 1] = (green + alpha * (drawn[from + 1] - green) + 0.5) | 0;
+        rgba[to + 2] = (blue + alpha * (drawn[from + 2] - blue) + 0.5) | 0;
+        rgba[to + 3] = 255;
       }
     }
     return this.out;
@@ -219,6 +234,7 @@ export class GpuBlender {
     this.out = square(layers.numbers.side);
     this.pixels = new Uint8Array(4 * layers.numbers.side ** 2);
     this.rise = new Float32Array(layers.numbers.cells ** 2);
+    this.ramps = new Float32Array(2 * layers.numbers.side);
     GpuBlender.context ||= prepare(options);
     this.load();
   }
@@ -252,7 +268,7 @@ export class GpuBlender {
     const { side } = numbers;
     const shape = shapeOf(numbers, settings);
     this.one("rise", gl.R32F, gl.RED, gl.FLOAT, riseGrid(layers, shape, this.rise), numbers.cells);
-    this.one("ramps", gl.R32F, gl.RED, gl.FLOAT, rimRamps(numbers, shape), side, 2);
+    this.one("ramps", gl.R32F, gl.RED, gl.FLOAT, rimRamps(numbers, shape, this.ramps), side, 2);
     const weights = textureGrid(layers, settings);
     if (weights) this.one("weight", gl.R32F, gl.RED, gl.FLOAT, weights, numbers.texture_cells);
     gl.uniform1f(at.side, side);

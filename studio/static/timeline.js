@@ -5,6 +5,7 @@ export function timelineDock(root, { goto }) {
   const GAP = 3;
   const POLL_MS = 400;
   const SETTLE_MS = 900;
+  const DRAW_MS = 60;
   const UNSURE = 0.7;
   const APART = 5;
   const TIP_PX = 12;
@@ -28,6 +29,7 @@ export function timelineDock(root, { goto }) {
   let thumbs = new Map();
   let settings = null;
   let timer = 0;
+  let soon = 0;
   let turn = 0;
   let dragging = false;
 
@@ -67,10 +69,10 @@ export function timelineDock(root, { goto }) {
   }
 
   function at(frame) {
+    const range = { "aria-valuemin": "0", "aria-valuemax": String(Math.max(state.frames - 1, 0)), "aria-valuenow": String(frame) };
+    if (frame === state.frame && Object.entries(range).every(([name, value]) => root.getAttribute(name) === value)) return;
     state.frame = frame;
-    root.setAttribute("aria-valuemin", "0");
-    root.setAttribute("aria-valuemax", String(Math.max(state.frames - 1, 0)));
-    root.setAttribute("aria-valuenow", String(frame));
+    for (const [name, value] of Object.entries(range)) root.setAttribute(name, value);
     draw();
   }
 
@@ -78,6 +80,11 @@ export function timelineDock(root, { goto }) {
   function cover(frames) {
     state.covered = frames;
     draw();
+  }
+
+  // Under a slider that moves, the picture comes first.
+  function drawSoon() {
+    soon ||= setTimeout(() => { soon = 0; draw(); }, DRAW_MS);
   }
 
   // Other settings: what was measured no longer holds; asked anew once the hand rests.
@@ -89,7 +96,7 @@ export function timelineDock(root, { goto }) {
     Object.assign(state, { measured: 0, done: false, worst: [] });
     clearTimeout(timer);
     timer = setTimeout(poll, SETTLE_MS);
-    draw();
+    drawSoon();
   }
 
   async function poll() {

@@ -57,7 +57,7 @@ def faces():
     """(plate, generated, box, landmarks, parsing, opacity): a sharp and a smooth square of another frame in another
     light, a parsing mask with a ramp at a cut, a square that reaches over the frame's edge."""
     clip = next(clip for clip in ClipLibrary(None).clips("LS1") if "evening" in clip.name)
-    frames, found = clip.frames(cache_bytes=1 << 26), clip.landmarks().smoothed()
+    frames, found = clip.frames(), clip.landmarks().smoothed()
     plate, marks = frames[30], found.at(30)
     box = CropBox.from_landmarks(marks)
     other = CropBox.from_landmarks(found.at(80)).extract(frames[80])

@@ -26,7 +26,7 @@ from clips.preprocess import main as preprocess
 from clips.preprocess import preprocess_clip, verify_clip
 from clips.render import check_outputs
 from clips.timeline import FPS
-from clips.video import ClipFrames, probe, read_frames
+from clips.video import ClipFrames, FrameCache, probe, read_frames
 from models.lip_sync import LipSyncModel
 
 REPO = Path(__file__).parents[2]
@@ -77,7 +77,7 @@ def test_damage_in_the_middle_is_told_and_reading_stays_in_step(packet: int, how
     assert f"the file is damaged soon after frame {info.damaged[0]}:" in info.notes[0]
     in_order = list(read_frames(path))
     assert len(in_order) == info.frames
-    with ClipFrames(path, cache_bytes=0) as frames:
+    with ClipFrames(path, cache=FrameCache(0)) as frames:
         for index in (80, 3, packet + 1, 30, packet - 3, info.frames - 1):
             assert np.array_equal(frames[index], in_order[index]), index
     shown = [number_of(frame) for frame in read_frames(path, fps=FPS)]

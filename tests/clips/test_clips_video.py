@@ -17,7 +17,7 @@ from clips.audio import SAMPLE_RATE, load_audio, save_wav
 from clips.errors import ClipError
 from clips.ffmpeg import ffmpeg_exe
 from clips.library import BUNDLED
-from clips.video import ClipFrames, VideoWriter, bgr_to_i420, probe, read_frames
+from clips.video import ClipFrames, FrameCache, VideoWriter, bgr_to_i420, probe, read_frames
 
 SILENCE = BUNDLED / "LS1" / "silence.mp4"
 UNTAGGED = "h264_metadata=colour_primaries=2:transfer_characteristics=2:matrix_coefficients=2"
@@ -82,7 +82,7 @@ def test_probe_describes_the_bundled_clip() -> None:
 def test_random_access_is_bit_equal_to_reading_in_order() -> None:
     in_order = list(read_frames(SILENCE))
     assert len(in_order) == 100
-    with ClipFrames(SILENCE, cache_bytes=0) as frames:  # one run kept: most places need a seek
+    with ClipFrames(SILENCE, cache=FrameCache(0)) as frames:  # one run kept: most places need a seek
         for index in (99, 0, 24, 23, 25, 70, 3, 98, 48, 47):
             assert np.array_equal(frames[index], in_order[index]), index
     for start, count in ((1, 1), (17, 3), (50, 50), (99, 1), (40, 0)):
@@ -127,7 +127,7 @@ def test_other_rates_are_converted_by_time(rate: Fraction, tmp_path: Path) -> No
     assert len(shown) == int(duration * target + Fraction(1, 2))
     for k, source in enumerate(shown):  # the frame on the screen in the middle of output frame k
         assert source <= (k + Fraction(1, 2)) / target * rate < source + 1
-    with ClipFrames(path, fps=target, cache_bytes=0) as frames:
+    with ClipFrames(path, fps=target, cache=FrameCache(0)) as frames:
         assert len(frames) == len(shown)
         assert [number_of(frames[k]) for k in (len(shown) - 1, 0, 31, 7)] == [shown[k] for k in (-1, 0, 31, 7)]
 
@@ -156,7 +156,7 @@ def test_rotation_is_applied(tmp_path: Path, ffmpeg: Ffmpeg) -> None:
 def test_random_access_from_many_threads() -> None:
     expected = {index: frame.sum() for index, frame in enumerate(read_frames(SILENCE))}
     wrong: list[int] = []
-    with ClipFrames(SILENCE, cache_bytes=2 * 24 * 640 * 640 * 3) as frames:
+    with ClipFrames(SILENCE, cache=FrameCache(2 * 24 * 640 * 640 * 3)) as frames:
 
         def look(seed: int) -> None:
             for index in np.random.default_rng(seed).integers(0, 100, 5):
@@ -168,7 +168,7 @@ def test_random_access_from_many_threads() -> None:
             thread.start()
         for thread in threads:
             thread.join()
-        assert len(frames._chunks) <= 2
+        assert frames._cache.kept_bytes <= 2 * 24 * 640 * 640 * 3
     assert wrong == []
 
 

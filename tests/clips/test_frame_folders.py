@@ -18,7 +18,7 @@ from clips.errors import ClipError
 from clips.landmarks import write_lms
 from clips.library import BUNDLED, ClipLibrary, CoreClip
 from clips.preprocess import main, preprocess_clip, report_table, up_to_date_landmarks, verify_clip
-from clips.video import ClipFrames, probe, read_frames
+from clips.video import ClipFrames, FrameCache, probe, read_frames
 
 LS1 = BUNDLED / "LS1"
 
@@ -54,7 +54,7 @@ def test_a_folder_reads_like_a_video(tmp_path: Path) -> None:
     assert (info.frames, info.fps, info.size_wh, info.notes, info.has_sound) == (30, Fraction(25), (96, 64), (), False)
     assert [number_of(frame) for frame in read_frames(path)] == list(range(30))
     assert [number_of(frame) for frame in read_frames(path, 8, 4)] == [8, 9, 10, 11]
-    with ClipFrames(path, cache_bytes=0) as frames:
+    with ClipFrames(path, cache=FrameCache(0)) as frames:
         assert len(frames) == 30
         assert [number_of(frames[k]) for k in (29, 0, 24, 23)] == [29, 0, 24, 23]
         assert not frames[3].flags.writeable
