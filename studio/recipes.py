@@ -29,10 +29,10 @@ from studio.bases import is_own_video
 from studio.cache import cache_folder
 from studio.sessions import Session, Sessions
 from studio.upload_body import receive_body, remove_body
+from studio.uploaded_video import shown_name
 
 MAX_HEAD_BYTES = 16 * 2**20
 """Of a video's head, which is all the page sends: that of an hour takes 3 MB."""
-NAME_SHOWN = 80
 LOOPS_S = (1, 2, 3)
 """Lengths of the page's loop."""
 
@@ -188,9 +188,3 @@ def _own_session(sessions: Sessions, token: str, request: Request) -> Session | 
         if session.owner == person_of(request):
             return session
     return None
-
-
-def shown_name(name: str) -> str:
-    """A file's name as messages show it: one line, not too long."""
-    plain = " ".join("".join(c if c.isprintable() else " " for c in name).split())
-    return (plain[: NAME_SHOWN - 1] + "…" if len(plain) > NAME_SHOWN else plain) or "the file"

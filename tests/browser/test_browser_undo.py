@@ -224,7 +224,7 @@ def test_what_is_no_recipe_is_told_and_changes_nothing(page):
     settled(page)
     clip = (BUNDLED / "LS1" / "02,08s talk.mp4").read_bytes()
     for files, where, said in (
-        ([("notes.mp4", b"just text " * 9000)], "#sl-canvas", "notes.mp4 is no mp4"),
+        ([("notes.mp4", b"just text " * 9000)], "#sl-canvas", "'notes.mp4' is no mp4"),
         ([("clip.mp4", clip)], "#sl-left", "clip.mp4 carries no recipe"),
         ([("a.mp4", clip[:40]), ("b.mp4", b"")], "#sl-canvas", "got 2 files"),
         ([("none.mp4", b"")], "#sl-wipe", "none.mp4 is empty"),

@@ -20,8 +20,9 @@ from clips.metadata import escape_metadata
 from clips.recipe import read_recipe
 from clips.timeline import FrameRange
 from studio.layout import _restorer
-from studio.recipes import read_given, recipe_routes, restored, shown_name
+from studio.recipes import read_given, recipe_routes, restored
 from studio.sessions import Session, Sessions
+from studio.uploaded_video import shown_name
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
@@ -189,12 +190,12 @@ def test_over_http_the_head_is_enough_and_nothing_stays(film, sessions, sound, w
     clip = ClipLibrary().clip("LS1", EVENING).path
     odd = "../../<b>\n" + "x" * 300 + ".mp4"
     for content, name, said in (
-        (b"", "a.mp4", "a.mp4 is empty"),
-        (b"not a video at all", "notes.mp4", "notes.mp4 is no mp4"),
-        (head[:200], "a.mp4", "a.mp4 carries no recipe"),
+        (b"", "a.mp4", "'a.mp4' is empty"),
+        (b"not a video at all", "notes.mp4", "'notes.mp4' is no mp4"),
+        (head[:200], "a.mp4", "'a.mp4' carries no recipe"),
         (head[:32], "a.mp4", "expected a"),
-        (head_of(clip), "clip.mp4", "clip.mp4 carries no recipe"),
-        (b"#EXTM3U\nhttp://127.0.0.1:1/a.ts\n", "list.mp4", "list.mp4 is no mp4"),
+        (head_of(clip), "clip.mp4", "'clip.mp4' carries no recipe"),
+        (b"#EXTM3U\nhttp://127.0.0.1:1/a.ts\n", "list.mp4", "'list.mp4' is no mp4"),
         (b"no", odd, shown_name(odd)),
     ):
         status, told = ask(content, name)
@@ -203,12 +204,6 @@ def test_over_http_the_head_is_enough_and_nothing_stays(film, sessions, sound, w
     monkeypatch.setattr(recipes_module, "MAX_HEAD_BYTES", 2**20)
     for body in (bytes(2**20 + 1), iter([bytes(2**20), b"x"])):
         assert "may have 1 MB" in ask(body)[1]["error"]
-
-
-def test_names_are_shown_on_one_line():
-    assert shown_name(" a\r\n\tb\0\u202e.mp4 ") == "a b .mp4"
-    assert len(shown_name("x" * 300)) == 80
-    assert shown_name("\n") == "the file"
 
 
 def test_the_page_puts_back_known_names_only(sessions):
