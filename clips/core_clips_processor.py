@@ -172,17 +172,15 @@ class CoreClipsProcessor:
         runtime: str = "auto",
         picture_cache_bytes: int | None = None,
     ) -> None:
-        from models.lip_sync import PICTURE_CACHE_BYTES, LipSyncModel
+        from models.lip_sync import LipSyncModel
 
         self.model_name = model_name
         self.settings = settings or BlendSettings()
         self.editing = editing or EditSettings.parse({"vad": vad_method})
         self.best_clips = best_clips
         workspace = default_workspace() if workspace is None else workspace
-        self.model: LipSyncModel = LipSyncModel.load(
-            model_name, workspace, device=device, runtime=runtime,
-            cache_bytes=PICTURE_CACHE_BYTES if picture_cache_bytes is None else picture_cache_bytes,
-        )  # fmt: skip
+        cache: dict[str, Any] = {} if picture_cache_bytes is None else {"cache_bytes": picture_cache_bytes}
+        self.model: LipSyncModel = LipSyncModel.load(model_name, workspace, device=device, runtime=runtime, **cache)
         self.clips: dict[str, CoreClip] = {clip.name: clip for clip in ClipLibrary(workspace).clips(model_name)}
         self._own: dict[str, CoreClip] = {}
         self.workspace = workspace

@@ -6,6 +6,7 @@ const KEPT = 6;
 const NUDGE = 2;
 const NUDGE_MOST = 0.4;
 const JUMP_S = 0.3;
+const LATE_MS = 600;
 
 // videos: { a, b }. shown(frame, pictureA, pictureB); changed(): it plays or no longer does; failed(message).
 export function film(videos, { shown, changed, failed }) {
@@ -16,6 +17,7 @@ export function film(videos, { shown, changed, failed }) {
   let frame = -1; // that is shown
   let target = null; // the one that is to be shown while nothing plays
   let sought = null; // where the videos were last sent
+  let late = 0;
   const state = { playing: false, loop: true, speed: 1 };
 
   const timeOf = (side, number) => (reel.skip[side] + number + 0.5) / reel.fps;
@@ -93,9 +95,19 @@ export function film(videos, { shown, changed, failed }) {
     }
   }
 
-  function jump(number) {
+  // off: frames beside the middle of the one that is sought.
+  function jump(number, off = 0) {
     sought = number;
-    for (const side of SIDES) videos[side].currentTime = timeOf(side, number);
+    for (const side of SIDES) videos[side].currentTime = timeOf(side, number + off);
+    clearTimeout(late);
+    late = setTimeout(again, LATE_MS, number, off);
+  }
+
+  // A busy browser may seek and never present the picture: it is sent elsewhere in the same frame.
+  function again(number, off) {
+    if (state.playing || target !== number || frame === number) return;
+    if (isSeeking()) late = setTimeout(again, LATE_MS, number, off);
+    else jump(number, off ? 0 : 0.2);
   }
 
   const isSeeking = () => SIDES.some((side) => videos[side].seeking);

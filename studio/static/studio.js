@@ -656,6 +656,7 @@ function wire() {
   document.addEventListener("keydown", onKey);
   document.addEventListener("keyup", (event) => { if (event.key === "x") viewer.set({ held: false }); });
   window.addEventListener("blur", () => viewer.set({ held: false }));
+  window.addEventListener("beforeunload", (event) => rendering && event.preventDefault()); // it would be cancelled
 }
 
 const beginStage = () => stage.begin(document.querySelector("#sl-model input").value, document.querySelector("#sl-base input").value);

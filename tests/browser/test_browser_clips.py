@@ -144,7 +144,7 @@ def test_an_own_video_is_a_base_at_once_and_after_a_reload(page, films):
     settled(page, f"{STATE}.header.clip === 'me (own video)'")
     page.wait_for_function("location.search.includes('own+video')", timeout=WAIT)
     page.reload()
-    page.wait_for_function(f"{STATE} && {STATE}.header", timeout=WAIT)
+    page.wait_for_function("window.seamline?.state?.header", timeout=WAIT)
     shows(page, "me (own video)")
     settled(page, f"{STATE}.header.clip === 'me (own video)'")
     opened(page)

@@ -171,7 +171,7 @@ def test_the_timeline_follows_the_videos_and_seeks_them(desk):
     at(page, FIRST)
     assert page.get_attribute("#sl-view", "data-view") == "renders"
     tip = page.locator(".sl-timeline-tip").bounding_box()
-    above = page.locator("#sl-scrub").bounding_box()
+    above = page.locator(".sl-player").bounding_box()
     assert tip["y"] >= above["y"] + above["height"] - 1
     page.keyboard.press("1")
     assert page.evaluate(f"{PARTS}.dock.state.covered") is None
