@@ -1,5 +1,7 @@
 """Steps back, slots A and B, what a reload brings back, and the recipe of a dropped video."""
 
+import json
+
 import pytest
 from test_browser_main_job import SETTLED, STATE, settled
 
@@ -225,12 +227,12 @@ def test_what_is_no_recipe_is_told_and_changes_nothing(page):
     clip = (BUNDLED / "LS1" / "02,08s talk.mp4").read_bytes()
     for files, where, said in (
         ([("notes.mp4", b"just text " * 9000)], "#sl-canvas", "'notes.mp4' is no mp4"),
-        ([("clip.mp4", clip)], "#sl-left", "clip.mp4 carries no recipe"),
+        ([("clip.mp4", clip)], "#sl-left", "'clip.mp4' carries no recipe"),
         ([("a.mp4", clip[:40]), ("b.mp4", b"")], "#sl-canvas", "got 2 files"),
-        ([("none.mp4", b"")], "#sl-wipe", "none.mp4 is empty"),
+        ([("none.mp4", b"")], "#sl-wipe", "'none.mp4' is empty"),
     ):
         assert dropped(page, *files, where=where) == [True, True]
-        page.wait_for_function(f"{DROP}.message.includes('{said}')", timeout=30_000)
+        page.wait_for_function(f"{DROP}.message.includes({json.dumps(said)})", timeout=30_000)
     # 40 GB: only its beginning is looked at and sent.
     sent = page.evaluate("""async () => {
       const { headOf } = await import("/studio/static/drop.js");
