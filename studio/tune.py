@@ -21,9 +21,7 @@ import time
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import Any, NamedTuple
-
-from pydantic import BaseModel, ConfigDict, Field
+from typing import NamedTuple
 
 from blending import BlendSettings, seam_score
 from blending.metrics import MOUTH_FLOOR, mouth_fidelity
@@ -32,7 +30,7 @@ from clips.errors import ClipError
 from clips.timeline import FPS
 from studio.sessions import Session
 from studio.sweep import jaw, lossless, place_of
-from studio.timeline import SeamScans
+from studio.timeline import ScanRequest, SeamScans
 from studio.turns import Step
 
 TUNED = ("expansion_ratio", "feather_amount")
@@ -48,12 +46,8 @@ PATIENCE_S = 300.0
 LOOK_AGAIN_S = 0.1
 
 
-class TuneRequest(BaseModel):
+class TuneRequest(ScanRequest):
     """Asks for candidates in place of these settings."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-    token: str = Field(max_length=64)
-    settings: dict[str, Any]
 
 
 class Look(NamedTuple):
