@@ -22,6 +22,7 @@ import { undoAndSlots } from "./undo.js";
 import { Viewer } from "./viewer.js";
 
 const SETTLE_MS = 120;
+const MOVED_MS = 1000;
 const FLOOR_MS = 1500;
 const FLOOR_TRIES = 8;
 const ROOMY_PX = 940;
@@ -44,6 +45,7 @@ const loop = new Loop({ show: rolled, told: rolling, failed: (message) => { stop
 const floorAsked = {};
 let session = null;
 let told = null; // { frame, settings } as Gradio and the hand have them
+const movedAt = {}; // when a hand, or the page itself, last moved a slider
 let wanted = null; // { token, frame, settings, asked }: what the controls say
 let draft = null; // what is to be blended on this page before the next picture
 let fresh = null; // what the next drawn picture shows
@@ -84,11 +86,11 @@ function show(names, values) {
   showTold();
 }
 
-// The slider itself is asked: it is ahead of Gradio while it is dragged. A value between its steps (typed, or of a
-// preset) is Gradio's. Asked again when the hand rests, the slider has caught up with a preset.
+// A slider that was just moved is asked itself: it is ahead of Gradio. Any other is behind what Gradio says: a preset,
+// or a value typed between its steps.
 function truth(name, value) {
   const input = document.querySelector(`#sl-${name} input[type=range]`);
-  if (!input || typeof value !== "number") return value;
+  if (!input || typeof value !== "number" || !(performance.now() - movedAt[name] < MOVED_MS)) return value;
   const shown = Number(input.value);
   return Math.abs(shown - value) > 0.51 * Number(input.step) ? shown : value;
 }
@@ -96,6 +98,7 @@ function truth(name, value) {
 function onHand(event) {
   const name = event.target.matches("input[type=range]") && event.target.closest("#sl-controls .block, #sl-frame")?.id.slice(3);
   if (!name || !told || !session?.token) return;
+  movedAt[name] = performance.now();
   if (name === "frame") told.frame = Number(event.target.value);
   else if (name in told.settings) told.settings[name] = Number(event.target.value);
   showTold();
@@ -418,7 +421,10 @@ const restore = (settings) => hand("sl-restore", JSON.stringify({ settings, agai
 function put(settings) {
   for (const [name, value] of Object.entries(settings)) {
     const input = document.querySelector(`#sl-${name} input[type=range]`);
-    if (input) input.value = String(value);
+    if (input) {
+      input.value = String(value);
+      movedAt[name] = performance.now();
+    }
   }
   hand("sl-put", JSON.stringify({ ...settings, again: performance.now() }));
   if (!told) return;

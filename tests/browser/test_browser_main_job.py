@@ -266,7 +266,7 @@ def test_a_text_file_as_sound_is_a_message_and_the_page_goes_on(page, tmp_path):
     assert "Traceback" not in toast.inner_text()
     assert "notes.wav" in toast.inner_text()
     page.wait_for_function("document.querySelector('#sl-what').textContent === 'No speech yet'", timeout=10_000)
-    assert "Upload speech or record it" in page.inner_text("#sl-blank")
+    page.wait_for_function("document.querySelector('#sl-blank').innerText.includes('Upload speech or record it')")
     assert "Error" not in page.inner_text(".toast-title")
     replace_sound(page, speech_file(tmp_path))
     page.wait_for_function("document.querySelector('#sl-what').textContent.includes('30 frames')", timeout=30_000)
