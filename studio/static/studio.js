@@ -624,6 +624,7 @@ function wire() {
     isEmpty: () => Boolean(session?.empty),
     adopt: put,
     peek(guest) {
+      if (guest === viewer.guest) return;
       viewer.guest = guest;
       viewer.draw();
     },

@@ -11,6 +11,11 @@ const PAGES = ["renders", "clips"];
 const RIM_SHARE = 4 / 328;
 const FRAME_MS = 12;
 
+function measured(element) {
+  const ratio = window.devicePixelRatio || 1;
+  return [Math.round(element.clientWidth * ratio), Math.round(element.clientHeight * ratio)];
+}
+
 export class Viewer {
   constructor(picture) {
     this.picture = picture;
@@ -19,6 +24,7 @@ export class Viewer {
     this.centre = [0, 0];
     this.drawnAt = 0;
     this.asked = 0;
+    this.sizes = { "sl-stage": [0, 0], "sl-closeup": [0, 0] }; // device px; asking the page while it changes is slow
     this.guest = null; // { image, place, name }: a part of the frame that the close-up shows in its own stead
     this.afterDraw = () => {};
     this.viewChanged = () => {};
@@ -40,8 +46,11 @@ export class Viewer {
     byId("sl-outline").addEventListener("click", () => this.set({ outline: !this.outline }));
     this.wireStage();
     this.wireWipe();
-    new ResizeObserver(() => this.draw()).observe(byId("sl-stage"));
-    new ResizeObserver(() => this.draw()).observe(byId("sl-closeup"));
+    const resized = new ResizeObserver((changes) => {
+      for (const { target } of changes) this.sizes[target.id] = measured(target);
+      this.drawNow();
+    });
+    for (const id of Object.keys(this.sizes)) resized.observe(byId(id));
     this.set({});
   }
 
@@ -188,9 +197,8 @@ export class Viewer {
   }
 
   stageSize() {
-    const ratio = window.devicePixelRatio || 1;
-    const stage = byId("sl-stage");
-    return { width: Math.round(stage.clientWidth * ratio), height: Math.round(stage.clientHeight * ratio) };
+    const [width, height] = this.sizes["sl-stage"];
+    return { width, height };
   }
 
   geometry() {
@@ -282,8 +290,7 @@ export class Viewer {
   drawCloseup(view) {
     const canvas = byId("sl-closeup");
     const ratio = window.devicePixelRatio || 1;
-    const width = Math.round(canvas.clientWidth * ratio);
-    const height = Math.round(canvas.clientHeight * ratio);
+    const [width, height] = this.sizes["sl-closeup"];
     if (!width || !height) return;
     const { chin, box } = this.picture.header;
     const scale = this.times * ratio;

@@ -125,6 +125,15 @@ def test_a_drag_is_blended_on_the_page_and_the_exact_pixels_follow(page):
     settled(page, f"{STATE}.seq > {seen} && {STATE}.shown.settings.feather_amount === 35")
     assert page.evaluate("window.tiers")[:1] == ["draft"]
     assert page.inner_text("#sl-mark") == "exact"
+    # The picture is there when the event is over: it waits for no further turn of the browser.
+    at_once = """() => {
+      const input = document.querySelector("#sl-feather_amount input[type=range]");
+      input.value = 20;
+      input.dispatchEvent(new Event("input", { bubbles: true }));
+      return window.seamline.state.shown.settings.feather_amount;
+    }"""
+    assert page.evaluate(at_once) == 20
+    settled(page, f"{STATE}.shown.settings.feather_amount === 20")
     assert page.evaluate(f"{STATE}.off") <= 2
     assert page.evaluate(f"{STATE}.channel") == ("socket" if page.evaluate("window.seamline.live") else "fetch")
 
