@@ -163,7 +163,11 @@ def _plus_bias(x: Node, bias: NDArray[np.float32]) -> Node:
 def _picture(channels: int, height: int, width: int) -> tuple[Node, Node]:
     """An input (1, H, W, C) of a graph, and the same as (1, C, H, W)."""
     parameter = ops.parameter([1, height, width, channels], np.float32)
-    return parameter, ops.transpose(parameter, ops.constant(np.array([0, 3, 1, 2])))
+    return parameter, _channels_first(parameter)
+
+
+def _channels_first(x: Node) -> Node:
+    return ops.transpose(x, ops.constant(np.array([0, 3, 1, 2])))
 
 
 def _channels_last(x: Node) -> Node:
@@ -181,8 +185,14 @@ def _side(x: Node) -> int:
 def _rows(x: Node, start: int, stop: int) -> Node:
     if (start, stop) == (0, _side(x)):
         return x
-    begin, end, step, axis = (ops.constant(np.array([value])) for value in (start, stop, 1, 2))
-    return ops.slice(x, begin, end, step, axis)
+
+    def cut(picture: Node, axis: int) -> Node:
+        return ops.slice(picture, *(ops.constant(np.array([value])) for value in (start, stop, 1, axis)))
+
+    source = x.input_value(0).get_node() if x.get_type_name() == "Transpose" else x
+    if source.get_type_name() == "Parameter":  # cut as it comes in: turned first, the plugin would copy all of it
+        return _channels_first(cut(source, 1))
+    return cut(x, 2)
 
 
 def _doubled(x: Node) -> Node:
