@@ -55,7 +55,7 @@ class OpenVinoRuntime:
         for kept, audio_map in zip(pictures, audio_maps, strict=True):
             with self._lock:
                 drawn.append(_run(self._decoder, [*kept.parts, audio_map]).parts[0].data)
-        return np.concatenate(drawn)
+        return drawn[0] if len(drawn) == 1 else np.concatenate(drawn)
 
 
 def _run(request: Any, inputs: Sequence[Any]) -> Kept:
