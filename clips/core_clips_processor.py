@@ -30,7 +30,7 @@ from blending import (
 from blending.layers import BlendLayers, blend_layers
 from blending.types import Frame
 from clips.arrange import join_mismatches, speech_edit_list
-from clips.audio import SAMPLE_RATE, load_audio
+from clips.audio import SAMPLE_RATE, hear
 from clips.best_clips import best_clips
 from clips.describe import render_notes
 from clips.dissolve import mix, mixed_result, mixed_shot
@@ -213,7 +213,10 @@ class CoreClipsProcessor:
         samples of another shape or NaN.
         """
         path = Path(audio) if isinstance(audio, str | Path) else None
-        wav = load_audio(path, MAX_SOUND_S + 1) if path is not None else np.asarray(audio, np.float32)
+        if path is not None:
+            wav, damage = hear(path, MAX_SOUND_S + 1)
+        else:
+            wav, damage = np.asarray(audio, np.float32), ()
         if wav.ndim != 1 or len(wav) == 0 or not np.isfinite(wav).all():
             raise ValueError(f"audio must be finite samples of shape (T,), T > 0; got shape {wav.shape}")
         if len(wav) > MAX_SOUND_S * SAMPLE_RATE:
@@ -227,7 +230,7 @@ class CoreClipsProcessor:
         else:
             notes = self.notes_on(edits, len(wav))
         features = self.model.features(wav, path)
-        notes += render_notes([*self.clips.values(), *self._own.values()], edits)
+        notes = (*damage, *notes, *render_notes([*self.clips.values(), *self._own.values()], edits))
         return Performance(
             wav, features, edits, base, notes,
             sound_file=path.name if path else None, sound_sha256=file_sha256(path) if path else None,

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from blending.types import Landmarks
-from clips.audio import SAMPLE_RATE, load_audio
+from clips.audio import SAMPLE_RATE, hear
 from clips.chart import check_picture_name, write_picture
 from clips.clip_findings import assess_model
 from clips.clip_table import advice_lines, assessment_table, ranking_lines
@@ -64,12 +64,12 @@ def write_sheet(
     frames = len(processor.landmarks_of(processor.clip(clip).name)[0])
     if frame is not None and not 0 <= frame < frames:
         raise ClipError(f"clip {clip!r} has frames 0 .. {frames - 1}; got --frame {frame}")
-    wav = load_audio(sound)
+    wav, notes = hear(sound)
     covering = -(-frames * SAMPLE_RATE // int(FPS))
     performance = processor.prepare(np.tile(wav, -(-covering // len(wav)))[:covering], clip)
-    notes: tuple[str, ...] = ()
     if frame is None:
-        frame, notes = open_mouth_frame(processor, performance)
+        frame, chosen = open_mouth_frame(processor, performance)
+        notes += chosen
     shot = processor.shot(performance, frame)
     if shot.generated is None:
         raise ClipError(f"no face was found in frame {frame} of clip {clip!r}; choose another --frame")
