@@ -200,8 +200,7 @@ def run_jobs(
         except (ClipError, ModelError, ValueError, OSError) as error:
             yield Result(job, "failed", " ".join(str(error).split()), time.monotonic() - started)
             continue
-        seam = "" if report.seam_mean is None else f", seam {report.seam_mean:.2f}, worst {report.seam_worst:.2f}"
-        said = f"{counted(report.frames, 'frame')}{seam}"
+        said = f"{counted(report.frames, 'frame')}, {report.seam_words}".removesuffix(", ")
         yield Result(job, "done", said, time.monotonic() - started, report.notes)
 
 

@@ -68,6 +68,14 @@ class RenderReport:
     first_frame_s: float = 0.0
 
     @property
+    def seam_words(self) -> str:
+        """Mean seam score and the worst frame's, in words; "" where nothing was driven."""
+        if self.seam_mean is None:
+            return ""
+        worst = f"worst frame's {self.seam_worst:.2f}, at frame {self.worst_frame}; every fifth frame was measured"
+        return f"mean seam score {self.seam_mean:.2f} ({worst})"
+
+    @property
     def frames_per_second(self) -> float:
         return self.frames / max(self.seconds, 1e-9)
 

@@ -158,12 +158,9 @@ def like_settings(args: argparse.Namespace, like: Recipe | None) -> BlendSetting
 
 
 def said_of(report: RenderReport) -> str:
-    """Frames, rate and seam score of a render."""
+    """Frames, rate and seam scores of a render."""
     said = f"{counted(report.frames, 'frame')}, {report.frames_per_second:.1f} frames per second"
-    if report.seam_mean is None:
-        return said
-    worst = f"worst of every fifth frame {report.seam_worst:.2f}, at frame {report.worst_frame}"
-    return f"{said}, seam score {report.seam_mean:.2f} ({worst})"
+    return f"{said}, {report.seam_words}" if report.seam_words else said
 
 
 class _RecipeDumper(yaml.SafeDumper):

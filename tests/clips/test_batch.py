@@ -48,6 +48,7 @@ def test_jobs_are_rendered_as_they_say_and_then_skipped(run, folder, capsys):
     assert run([ONE, TWO]) == 0
     said = capsys.readouterr().out
     assert "2 done, 0 skipped, 0 failed" in said
+    assert len(re.findall(r"mean seam score \d\.\d\d \(worst frame's \d\.\d\d, at frame \d+; every fifth", said)) == 1
     assert read_recipe(folder / "one.mp4").settings["feather_amount"] == 20
     assert read_recipe(folder / "two.mp4").base == "silence"
     assert (folder / "two plain.mp4").is_file()
