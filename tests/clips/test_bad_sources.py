@@ -18,6 +18,7 @@ from test_clips_video import number_of, write_numbered
 from clips.__main__ import main
 from clips.core_clips_processor import CoreClipsProcessor
 from clips.describe import describe_clip, describe_model
+from clips.edit_list import Source, single_clip
 from clips.errors import ClipError
 from clips.ffmpeg import check_source, ffmpeg_exe
 from clips.handoff import new_folder
@@ -129,6 +130,23 @@ def test_empty_and_frameless_clips_are_refused_and_do_not_stop_the_others(
     assert {cut.clip for cut in performance.edits.cuts} == {"silence", "02,08s talk"}
     told = [note for note in performance.notes if "not ready" in note]
     assert [note.split(" is left out")[0] for note in told] == ["a empty talk", "b no frame talk"]
+
+
+def test_a_clip_that_lies_is_left_out_and_refused_by_name(few: Path, speech: np.ndarray) -> None:
+    short_clip(few / "core_clips" / "tiny" / "a talk.mp4")
+    lying = StillFace()
+    lying.face = lying.face[:, ::-1] * np.float32([1, -1]) + np.float32([0, 640])
+    preprocess_clip(ClipLibrary(few).clip("tiny", "a talk"), detector=lying)
+    processor = driver(few)
+    performance = processor.prepare(speech)
+    assert {cut.clip for cut in performance.edits.cuts} == {"silence", "02,08s talk"}
+    (note,) = [note for note in performance.notes if "a talk is left out" in note]
+    assert "'a talk': the face is not upright: it is turned 89 degrees counter-clockwise" in note
+    assert "-vf transpose=clock" in note
+    with pytest.raises(ClipError, match="'a talk': the face is not upright"):
+        processor.prepare(speech, "a talk")
+    with pytest.raises(ClipError, match="'a talk': the face is not upright"):
+        processor.prepare(speech[:640], edits=single_clip(Source("a talk", "talk", 4), 1))
 
 
 def test_a_clip_of_one_frame_works_everywhere(few: Path, speech: np.ndarray) -> None:
