@@ -23,6 +23,7 @@ from clips.library import SAMPLE_SPEECH, ClipLibrary, CoreClip, default_workspac
 from clips.preprocess import DETECTOR
 from clips.sheet import blend_sheet, blend_strip
 from clips.timeline import FPS
+from clips.video import probe
 from clips.waiting import waiting
 
 """The bundled speech: talk, a pause, talk; 7.2 s."""
@@ -31,10 +32,28 @@ OPEN_MOUTH_LOOKS = 12
 """Loud moments of the sound whose generated mouth is measured to find an open one."""
 
 
-def full_report(clips: Sequence[CoreClip], workspace: Path, only: str | None = None, output: Path | None = None) -> str:
+def full_report(
+    clips: Sequence[CoreClip], workspace: Path, only: str | None = None, output: Path | None = None
+) -> tuple[str, list[str]]:
     """`stats_report`, then pose, loop, light and ranking of the clips, and advice; with output the faces' plot is
-    written there. ClipError as `assess_model` and `face_plot`."""
-    measures, model = [measure_clip(clip) for clip in clips], assess_model(clips, workspace)
+    written there. And which clips cannot be measured, in words: they do not stop the others.
+
+    ClipError as `face_plot` and `training_light`, and where no clip, or not the one named `only`, can be measured.
+    """
+    measurable, why = [], {}
+    for clip in clips:
+        try:
+            probe(clip.path)
+            clip.landmarks()
+            measurable.append(clip)
+        except ClipError as error:
+            why[clip.name] = str(error)
+    if measurable:
+        model = assess_model(measurable, workspace)
+        why |= dict(model.unmeasured)
+    if not measurable or only in why:
+        raise ClipError(why[only or clips[0].name])
+    measures = [measure_clip(clip) for clip in measurable if clip.name not in why]
     names = None if only is None else [only]
     if output is not None:
         write_picture(output, face_plot(model.model, measures, only))
@@ -42,7 +61,8 @@ def full_report(clips: Sequence[CoreClip], workspace: Path, only: str | None = N
         stats_report(measures, only), assessment_table(model, names), "\n".join(ranking_lines(model)),
         "\n".join(advice_lines(model, names, told=("no face", "size"))), f"wrote {output}" if output else "",
     ]  # fmt: skip
-    return "\n\n".join(part for part in parts if part)
+    told = [f"{name} cannot be measured: {reason}" for name, reason in why.items()]
+    return "\n\n".join(part for part in parts if part), told
 
 
 def write_sheet(
@@ -158,8 +178,11 @@ def main(argv: Sequence[str] | None = None) -> int:
                 raise ClipError("--stats looks at whole clips; leave out --frame and --audio")
             if options.output is not None:
                 check_picture_name(options.output)
-            print(full_report(library.clips(options.model), workspace, options.clip, options.output))
-            return 0
+            text, unmeasured = full_report(library.clips(options.model), workspace, options.clip, options.output)
+            print(text)
+            for reason in unmeasured:
+                print(f"error: {reason}", file=sys.stderr)
+            return 2 if unmeasured else 0
         return _sheet_command(options, workspace, clips[0].name)
     except (ClipError, ValueError) as e:
         print(f"error: {' '.join(str(e).split())}", file=sys.stderr)

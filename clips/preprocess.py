@@ -233,52 +233,66 @@ def report_table(reports: Sequence[ClipReport]) -> str:
     return "\n".join(lines)
 
 
-def chosen_clips(library: ClipLibrary, model: str | None, clip: str | None) -> list[CoreClip]:
-    """Clips that --model and --clip name; every model when none is named. ClipError for an unknown name."""
+def chosen_clips(library: ClipLibrary, model: str | None, clip: str | None) -> tuple[list[CoreClip], list[str]]:
+    """Clips that --model and --clip name, every model when none is named; and in words, which models have no clips.
+    ClipError for an unknown name."""
     if model is not None:
-        return library.clips(model) if clip is None else [library.clip(model, clip)]
-    found, last = (
-        [],
-        ClipError(f"expected models with core clips in {library.workspace / 'core_clips'}; there are none"),
-    )
+        return library.clips(model) if clip is None else [library.clip(model, clip)], []
+    found: list[CoreClip] = []
+    without: list[str] = []
+    last = ClipError(f"expected models with core clips in {library.workspace / 'core_clips'}; there are none")
     for name in library.models():
         try:
             found += library.clips(name) if clip is None else [library.clip(name, clip)]
         except ClipError as error:  # a model without clips, or without this one, does not stop the others
             last = error
+            without.append(str(error))
     if not found:
         raise last
-    return found
+    return found, [] if clip is not None else without
 
 
-def _assess_all(library: ClipLibrary, usable: Sequence[CoreClip]) -> list[ModelAssessment]:
-    """Assessments of the models of these clips, each among all clips of its model whose landmarks are up to date."""
-    return [
-        assess_model(
-            [one for one in library.clips(model) if up_to_date_landmarks(one) is not None], library.workspace,
-            lambda name, done, total: _bar(f"measuring {name}")(done, total),
-        )
-        for model in dict.fromkeys(clip.model for clip in usable)
-    ]  # fmt: skip
+def _assess_all(
+    library: ClipLibrary, usable: Sequence[CoreClip]
+) -> tuple[list[ModelAssessment], list[tuple[str, str]]]:
+    """Assessments of the models of these clips, each among all clips of its model whose landmarks are up to date, and
+    "MODEL / CLIP" of the clips of these models that cannot be measured, with the reason."""
+    models: list[ModelAssessment] = []
+    unmeasured: list[tuple[str, str]] = []
+    for name in dict.fromkeys(clip.model for clip in usable):
+        ready = [one for one in library.clips(name) if up_to_date_landmarks(one) is not None]
+        try:
+            model = assess_model(
+                ready, library.workspace, lambda clip, done, total: _bar(f"measuring {clip}")(done, total)
+            )
+        except ClipError as error:  # a model none of whose clips can be measured does not stop the others
+            unmeasured.append((name, str(error)))
+            continue
+        models.append(model)
+        unmeasured += [(f"{name} / {clip}", why) for clip, why in model.unmeasured]
+    return models, unmeasured
 
 
 def verify_report(library: ClipLibrary, clips: Sequence[CoreClip], output: Path | None = None) -> tuple[str, bool]:
     """What --verify prints, and whether every clip is fit for use; with output the plot is written there.
 
-    clips: with up-to-date landmarks, at least one. ClipError as `assess_model`, `clip_plot` and `write_picture`.
+    clips: with up-to-date landmarks, at least one; those that cannot be read are told and the others measured.
+    ClipError as `clip_plot`, `write_picture` and `training_light`.
     """
-    models = _assess_all(library, clips)
+    models, unmeasured = _assess_all(library, clips)
     found = {(model.model, one.name): one for model in models for one in model.clips}
-    reports = [verify_clip(clip, found[clip.model, clip.name]) for clip in clips]
-    if output is not None:
+    measured = [clip for clip in clips if (clip.model, clip.name) in found]
+    reports = [verify_clip(clip, found[clip.model, clip.name]) for clip in measured]
+    if output is not None and models:
         write_picture(output, np.concatenate([clip_plot(model) for model in models]))
-    parts = [report_table(reports)]
+    parts = [report_table(reports) if reports else ""]
     for model in models:
         names = [clip.name for clip in clips if clip.model == model.model]
         advice = advice_lines(model, names) or ["nothing stands out"]
         parts += [assessment_table(model, names), "\n".join(ranking_lines(model)), "\n".join(advice)]
-    parts.append(f"wrote {output}" if output else "")
-    return "\n\n".join(part for part in parts if part), all(report.passed for report in reports)
+    parts.append("\n".join(f"{name}: FAIL: cannot be measured: {why}" for name, why in unmeasured))
+    parts.append(f"wrote {output}" if output and models else "")
+    return "\n\n".join(part for part in parts if part), not unmeasured and all(report.passed for report in reports)
 
 
 def _bar_text(name: str, done: int, total: int) -> str:
@@ -344,7 +358,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 raise ClipError("--output is for the plot of --verify; add --verify, or leave it out")
             check_picture_name(options.output)
         library = ClipLibrary(options.workspace)
-        clips = chosen_clips(library, options.model, options.clip)
+        clips, without = chosen_clips(library, options.model, options.clip)
         failures = _preprocess_all(clips, force=options.force)
         usable = [clip for clip in clips if up_to_date_landmarks(clip) is not None]
         if options.write_lms:
@@ -356,7 +370,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 written = write_lms(folder, clip.landmarks())
                 print(f"{clip.model} / {clip.name}  {counted(len(written), 'file')} in {folder}")
         models = [] if options.clip else dict.fromkeys(clip.model for clip in clips)
-        for stray in dict.fromkeys(one for model in models for one in library.strays(model)):
+        for stray in dict.fromkeys([*without, *(one for model in models for one in library.strays(model))]):
             print(f"note: {stray}")
         text, fit = verify_report(library, usable, options.output) if options.verify and usable else ("", True)
         if text:

@@ -15,13 +15,16 @@ import pytest
 from test_clips_preprocess import StillFace, short_clip
 from test_clips_video import number_of, write_numbered
 
+from clips import clip_findings
 from clips.__main__ import main
+from clips.clip_statistics import ClipStatistics, measure_statistics
 from clips.core_clips_processor import CoreClipsProcessor
 from clips.describe import describe_clip, describe_model
 from clips.edit_list import Source, single_clip
 from clips.errors import ClipError
 from clips.ffmpeg import check_source, ffmpeg_exe
 from clips.handoff import new_folder
+from clips.inspect import main as statistics
 from clips.library import ClipLibrary, CoreClip, workspace_folder
 from clips.preprocess import main as preprocess
 from clips.preprocess import preprocess_clip, verify_clip
@@ -130,6 +133,53 @@ def test_empty_and_frameless_clips_are_refused_and_do_not_stop_the_others(
     assert {cut.clip for cut in performance.edits.cuts} == {"silence", "02,08s talk"}
     told = [note for note in performance.notes if "not ready" in note]
     assert [note.split(" is left out")[0] for note in told] == ["a empty talk", "b no frame talk"]
+
+
+def test_statistics_and_verify_measure_the_others_and_tell_of_a_broken_clip(
+    few: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (few / "core_clips" / "tiny" / "a empty talk.mp4").touch()
+    arguments = ["--model", "tiny", "--workspace", str(few)]
+    assert statistics([*arguments, "--stats"]) == 2
+    said = capsys.readouterr()
+    assert said.out.count("all 2 clips") == 1
+    assert " 1. " in said.out
+    assert said.err.startswith("error: a empty talk cannot be measured: ")
+    assert "is empty (0 bytes)" in said.err
+    assert statistics([*arguments, "--stats", "--clip", "silence"]) == 2
+    assert "all 2 clips" in capsys.readouterr().out
+    assert statistics([*arguments, "--stats", "--clip", "a empty talk"]) == 2
+    assert capsys.readouterr().out == ""
+
+    def unreadable(clip: CoreClip, progress: object = None) -> ClipStatistics:
+        if clip.name == "02,08s talk":
+            raise ClipError("reading stopped at frame 9")
+        return measure_statistics(clip)
+
+    monkeypatch.setattr(clip_findings, "measure_statistics", unreadable)
+    assert preprocess([*arguments, "--verify"]) == 2
+    said = capsys.readouterr()
+    assert "tiny / 02,08s talk: FAIL: cannot be measured: reading stopped at frame 9" in said.out
+    assert "tiny   silence" in said.out
+    assert statistics([*arguments, "--stats"]) == 2
+    said = capsys.readouterr()
+    assert "the only clip" in said.out
+    assert "02,08s talk cannot be measured: reading stopped" in said.err
+    (few / "core_clips" / "tiny" / "a empty talk.mp4").unlink()
+    assert preprocess([*arguments, "--verify"]) == 1
+
+
+def test_a_model_without_clips_is_told_with_the_cure(few: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (few / "core_clips" / "Empty").mkdir()
+    (few / "core_clips" / "Texts").mkdir()
+    (few / "core_clips" / "Texts" / "notes talk.txt").write_text("a talk")
+    assert preprocess(["--workspace", str(few)]) == 0
+    said = capsys.readouterr().out
+    for name in ("Empty", "Texts"):
+        assert f"note: expected core clips of the model '{name}'; its folder has no .mp4 file with 'silence'" in said
+        assert f"put clips into {few / 'core_clips' / name}" in said
+    assert preprocess(["--workspace", str(few), "--clip", "silence"]) == 0
+    assert "note" not in capsys.readouterr().out
 
 
 def test_a_clip_that_lies_is_left_out_and_refused_by_name(few: Path, speech: np.ndarray) -> None:
