@@ -10,7 +10,7 @@ from clips.edit_list import EditList
 from clips.errors import ClipError
 from clips.frame_folders import read_frame_folder
 from clips.landmarks import ClipLandmarks
-from clips.library import ClipLibrary, CoreClip, default_workspace, workspace_folder
+from clips.library import ClipLibrary, CoreClip, workspace_folder
 from clips.lms import LMS_DETECTOR, read_lms_folder
 from clips.name_durations import name_note
 from clips.timeline import FPS, counted, frames_named
@@ -137,7 +137,7 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--workspace",
         type=workspace_folder,
-        default=default_workspace(),
+        default="",
         help="a SyncTalk_2D folder (default: SEAMLINE_WORKSPACE or ./workspace)",
     )
     parser.set_defaults(run=describe_command)

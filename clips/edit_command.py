@@ -18,7 +18,7 @@ from clips.edit_settings import EditSettings
 from clips.edl import save_edl
 from clips.errors import ClipError
 from clips.ffmpeg import atomic_file
-from clips.library import default_workspace, workspace_folder
+from clips.library import workspace_folder
 from clips.timeline import FrameRange, frame_count
 from clips.timeline_picture import summary, timeline_picture
 from clips.waiting import waiting
@@ -57,7 +57,7 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     edit.add_argument(
         "--workspace",
         type=workspace_folder,
-        default=default_workspace(),
+        default="",
         help="a SyncTalk_2D folder (default: SEAMLINE_WORKSPACE or ./workspace)",
     )
     add_editing_flags(edit)

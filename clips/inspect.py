@@ -19,7 +19,7 @@ from clips.errors import ClipError
 from clips.face_measures import measure_clip, stats_report
 from clips.face_plot import face_plot
 from clips.landmarks import LANDMARK_DETECTORS
-from clips.library import SAMPLE_SPEECH, ClipLibrary, CoreClip, default_workspace, workspace_folder
+from clips.library import SAMPLE_SPEECH, ClipLibrary, CoreClip, workspace_folder
 from clips.preprocess import DETECTOR
 from clips.sheet import blend_sheet, blend_strip
 from clips.timeline import FPS
@@ -161,7 +161,10 @@ def build_parser() -> argparse.ArgumentParser:
         help="print what the faces, poses, loops and light are like, and advice; with --output a plot too",
     )
     parser.add_argument(
-        "--workspace", type=workspace_folder, help="a SyncTalk_2D folder (default: SEAMLINE_WORKSPACE or ./workspace)"
+        "--workspace",
+        type=workspace_folder,
+        default="",
+        help="a SyncTalk_2D folder (default: SEAMLINE_WORKSPACE or ./workspace)",
     )
     return parser
 
@@ -169,7 +172,7 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line. Exit code: 0 fine, 2 something cannot be used, 130 Ctrl-C."""
     options = build_parser().parse_args(argv)
-    workspace = options.workspace or default_workspace()
+    workspace = options.workspace
     try:
         library = ClipLibrary(workspace)
         clips = [library.clip(options.model, options.clip)] if options.clip else library.clips(options.model)

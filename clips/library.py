@@ -47,12 +47,14 @@ def default_workspace() -> Path:
 
 
 def workspace_folder(text: str) -> Path:
-    """For command lines: a folder that is there; argparse shows what is wrong with another one."""
-    path = Path(text)
-    if not os.path.isdir(path):
-        what = "is a file" if os.path.exists(path) else "does not exist"
-        raise argparse.ArgumentTypeError(f"expected a folder; {text} {what}; create the folder first")
-    return path
+    """For command lines: a folder that is there, or for "", their default, `default_workspace`, which may not be there
+    yet; argparse shows what is wrong with another one."""
+    path = Path(text) if text else default_workspace()
+    if os.path.isdir(path) or (not text and not os.path.exists(path)):
+        return path
+    what, cure = ("is a file", "name a folder") if os.path.exists(path) else ("does not exist", "create it first")
+    said_by = "" if text or "SEAMLINE_WORKSPACE" not in os.environ else ", named by SEAMLINE_WORKSPACE,"
+    raise argparse.ArgumentTypeError(f"expected a folder; {path}{said_by} {what}; {cure}")
 
 
 def clip_kind(name: str) -> Kind | None:

@@ -345,6 +345,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--workspace",
         type=workspace_folder,
+        default="",
         help="folder with core_clips/ (default: SEAMLINE_WORKSPACE or ./workspace)",
     )
     parser.add_argument(

@@ -187,7 +187,10 @@ def check_outputs(output: Path, unblended: Path | None, *, keep: Sequence[Path] 
         if path.suffix.lower() != ".mp4":
             raise ClipError(f"the output must be named .mp4; got {path.name!r}")
         if not os.path.isdir(path.parent):
-            raise ClipError(f"the output's folder {path.parent} does not exist; create it first")
+            what = (
+                "is a file; choose another place" if os.path.exists(path.parent) else "does not exist; create it first"
+            )
+            raise ClipError(f"the output's folder {path.parent} {what}")
         if not os.access(path.parent, os.W_OK):
             raise ClipError(f"nothing may be written into the output's folder {path.parent}; choose another one")
         if os.path.isdir(path):

@@ -382,6 +382,9 @@ def test_names_that_no_file_can_have_are_refused(tmp_path: Path) -> None:
             check_outputs(path, None)
         with pytest.raises(ClipError, match=r"cannot|does not exist|at most"), new_folder(path):
             pass
+    (tmp_path / "file").touch()
+    with pytest.raises(ClipError, match=r"the output's folder .*file is a file; choose another place"):
+        check_outputs(tmp_path / "file" / "a.mp4", None)
     with pytest.raises(argparse.ArgumentTypeError, match="expected a folder"):
         workspace_folder(str(long))
 
