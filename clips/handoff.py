@@ -117,8 +117,9 @@ def hand_off(
                 progress(count + 1, len(frames))
         save_wav(partial / "sound.wav", _sound(performance, frames))
         sidecar = _sidecar(processor, performance, settings, frames, window, digits, entries)
-        (partial / SIDECAR).write_text(json.dumps(sidecar, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        (partial / README).write_text(readme_text(sidecar), encoding="utf-8")
+        text = json.dumps(sidecar, indent=1, ensure_ascii=False) + "\n"
+        (partial / SIDECAR).write_text(text, encoding="utf-8", errors="backslashreplace")
+        (partial / README).write_text(readme_text(sidecar), encoding="utf-8", errors="backslashreplace")
         size = sum(path.stat().st_size for path in partial.iterdir())
     return HandoffReport(folder, frames, size, sum(bool(entry["solved"]) for entry in entries))
 

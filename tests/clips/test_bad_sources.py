@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import unicodedata
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,9 +18,11 @@ from test_clips_video import number_of, write_numbered
 
 from clips import clip_findings
 from clips.__main__ import main
+from clips.audio import SAMPLE_RATE, load_audio, save_wav
 from clips.clip_statistics import ClipStatistics, measure_statistics
 from clips.core_clips_processor import CoreClipsProcessor
 from clips.describe import describe_clip, describe_model
+from clips.edit_files import save_edits
 from clips.edit_list import Source, single_clip
 from clips.errors import ClipError
 from clips.ffmpeg import check_source, ffmpeg_exe
@@ -29,7 +32,7 @@ from clips.library import ClipLibrary, CoreClip, workspace_folder
 from clips.preprocess import main as preprocess
 from clips.preprocess import preprocess_clip, verify_clip
 from clips.render import check_outputs
-from clips.timeline import FPS
+from clips.timeline import FPS, frame_count
 from clips.video import ClipFrames, FrameCache, probe, read_frames
 from models.lip_sync import LipSyncModel
 
@@ -44,6 +47,7 @@ def few(processor: CoreClipsProcessor, workspace: Path, tmp_path: Path, monkeypa
         (tmp_path / kind / "tiny").mkdir(parents=True)
         for name in ("silence", "02,08s talk"):
             shutil.copy(workspace / kind / "tiny" / (name + ending), tmp_path / kind / "tiny")
+    (tmp_path / "checkpoint").symlink_to(workspace / "checkpoint")
     monkeypatch.setattr(LipSyncModel, "load", lambda *args, **kwargs: processor.model)
     return tmp_path
 
@@ -391,13 +395,71 @@ def test_names_that_no_file_can_have_are_refused(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(os.name != "posix", reason="names are bytes there only")
 def test_a_name_that_is_no_text_is_printed_as_it_is(tmp_path: Path) -> None:
-    folder = tmp_path / "core_clips" / "Ada"
-    folder.mkdir(parents=True)
-    with open(os.fsencode(folder) + b"/silence \xff.mp4", "wb") as file:
+    named = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff"))
+    folder = named / "core_clips" / "Ada"
+    short_clip(folder / "silence.mp4")
+    with open(os.fsencode(folder) + b"/talk \xff.mp4", "wb") as file:
         file.write(b"no video")
     done = subprocess.run(
-        [sys.executable, "-m", "clips", "describe", "--model", "Ada", "--workspace", str(tmp_path)],
+        [sys.executable, "-m", "clips", "describe", "--model", "Ada", "--workspace", str(named)],
         cwd=REPO, env=os.environ | {"PYTHONIOENCODING": "utf-8:strict"}, capture_output=True, timeout=120,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert b"silence \xff: silence, cannot be used" in done.stdout
+    assert b"/\xff" in done.stdout
+    assert rb"note: 'talk \udcff.mp4' is ignored: its name is no text (not UTF-8); rename it" in done.stdout
+
+
+def through_everything(folder: Path, name: str, sound: Path) -> None:
+    """A clip of the tiny model through --verify, edit, render of a part, recipe and hand-off at the command line."""
+    where = ["--model", "tiny", "--workspace", str(folder)]
+    common = [*where, f"--audio={sound}", "--vad", "energy"]
+    assert preprocess([*where, f"--clip={name}", "--verify"]) in (0, 1)
+    listed, out = folder / f"{name[:180]}.json", folder / f"{name[:180]}.mp4"
+    assert main(["edit", *common, f"--output={listed}", f"--edl={listed.with_suffix('.edl')}"]) == 0
+    save_edits(single_clip(Source(name, "talk", 2), frame_count(len(load_audio(sound)), SAMPLE_RATE)), listed)
+    assert (
+        main(["render", *common, f"--edits={listed}", "--frames", "0-1", f"--output={out}", "--quality", "draft"]) == 0
+    )
+    assert probe(out).frames == 2
+    assert main(["recipe", str(out)]) == 0
+    hand = ["handoff", *common[:-2], f"--clip={name}", "--frames", "0-0", f"--output={folder / 'shots'}"]
+    assert main(hand) == 0
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        'it\'s "a" %d %03d [0-9]* talk', "two\nlines talk", "--model talk", "a..b concat:a|b talk\\back..",
+        unicodedata.normalize("NFC", "é talk\x1b[31m"), unicodedata.normalize("NFD", "é talk"), "x" * 200 + "talk",
+    ],
+)  # fmt: skip
+def test_names_of_any_kind_go_through_every_command(
+    name: str, few: Path, speech: np.ndarray, capsys: pytest.CaptureFixture[str]
+) -> None:
+    short_clip(few / "core_clips" / "tiny" / f"{name}.mp4", frames=2)
+    preprocess_clip(ClipLibrary(few).clip("tiny", name), detector=StillFace())
+    sound = few / f"{name[:200]}.wav"
+    save_wav(sound, speech[35_200:41_600])
+    through_everything(few, name, sound)
+    assert "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.skipif(os.name != "posix", reason="names are bytes there only")
+def test_a_sound_whose_name_is_no_text_goes_through_every_command(few: Path, speech: np.ndarray) -> None:
+    sound = few / os.fsdecode(b"\xff.wav")
+    save_wav(sound, speech[35_200:41_600])
+    through_everything(few, "silence", sound)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"), [("ü" * 120 + "talk", "too long"), (os.fsdecode(b"\xff talk"), "is no text")]
+)
+def test_names_that_no_clip_can_have_are_told_and_do_not_stop_the_others(
+    name: str, said: str, few: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copy(few / "core_clips" / "tiny" / "silence.mp4", few / "core_clips" / "tiny" / f"{name}.mp4")
+    assert preprocess(["--model", "tiny", "--workspace", str(few)]) == 0
+    (note,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("note: ")]
+    assert f"{name + '.mp4'!r} is ignored: its name" in note
+    assert said in note
+    assert [clip.name for clip in ClipLibrary(few).clips("tiny")] == ["silence", "02,08s talk"]
