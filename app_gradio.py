@@ -11,12 +11,10 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 
 def main() -> int:
-    from clips.library import default_workspace, workspace_folder
+    from clips.library import workspace_folder
 
     parser = argparse.ArgumentParser(prog="app_gradio.py", description="Start the Seamline studio.")
-    parser.add_argument(
-        "--workspace", type=workspace_folder, default=default_workspace(), help="where renders and your own clips are"
-    )
+    parser.add_argument("--workspace", type=workspace_folder, default="", help="where renders and your own clips are")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")
     parser.add_argument("--port", type=int, default=7860)
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")

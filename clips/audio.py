@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from clips.errors import ClipError
 from clips.ffmpeg import READ_LOCAL_FILES_ONLY, atomic_file, check_source, ffmpeg_exe, input_url
+from clips.sound_damage import STRICT, sound_damage
 
 SAMPLE_RATE = 16000
 """Hz: what the audio encoder, the VAD and the timeline count in."""
@@ -26,16 +27,21 @@ def load_audio(path: Path | str, limit_s: int | None = None) -> NDArray[np.float
 
     limit_s: no more than the first so many seconds: a small file of packed silence may last for days.
 
+    What cannot be decoded inside a damaged file is left out or silent: see `hear`.
     Channels are averaged, resampling is soxr's; a 16 kHz mono 16-bit wav comes out as int16 / 32768
     exactly. Sound that starts late in a video is led in with silence, so that it stays in step.
     ClipError: missing, empty, not a sound, no sound track, cut off so that nothing decodes, NaN samples.
     """
+    return hear(path, limit_s)[0]
+
+
+def hear(path: Path | str, limit_s: int | None = None) -> tuple[NDArray[np.float32], tuple[str, ...]]:
+    """`load_audio`, and notes in words on a file that is damaged: where, and how much of it is used."""
     path = check_source(path, "sound")
     said = subprocess.run(
         [
-            # A cut-off mp3's last packet is not decoded to a bang, 24 times full scale.
-            ffmpeg_exe(), "-hide_banner", "-nostats", "-nostdin", "-err_detect", "crccheck+bitstream+buffer",
-            *READ_LOCAL_FILES_ONLY, "-i", input_url(path), "-map", "0:a:0",
+            ffmpeg_exe(), "-hide_banner", "-nostats", "-nostdin", *STRICT, *READ_LOCAL_FILES_ONLY,
+            "-i", input_url(path), "-map", "0:a:0",
             *(() if limit_s is None else ("-t", str(limit_s))),
             "-af", _TO_16_KHZ_MONO,
             "-f", "f32le", "-c:a", "pcm_f32le", "-",
@@ -55,7 +61,9 @@ def load_audio(path: Path | str, limit_s: int | None = None) -> NDArray[np.float
         raise ClipError(f"expected a file with sound; {path.name} holds no samples; record or export it again")
     if not np.isfinite(samples).all():
         raise ClipError(f"expected finite samples; {path.name} holds NaN or infinity; export it again as 16-bit wav")
-    return samples
+    seconds = len(samples) / SAMPLE_RATE
+    damage = sound_damage(path, stderr, seconds) if limit_s is None or seconds < limit_s else ""
+    return samples, (damage,) if damage else ()
 
 
 def save_wav(path: Path | str, samples: NDArray[np.floating]) -> None:

@@ -47,12 +47,14 @@ class Job:
 
 @dataclass(frozen=True)
 class Result:
-    """What came of a job. state: "done", "skipped" or "failed"; said: frames and scores, or why."""
+    """What came of a job. state: "done", "skipped" or "failed"; said: frames and scores, or why. notes: of the
+    render, or of what a skipped job was made from."""
 
     job: Job
     state: str
     said: str
     seconds: float = 0.0
+    notes: tuple[str, ...] = ()
 
     @property
     def line(self) -> str:
@@ -187,7 +189,9 @@ def run_jobs(
             with waiting(f"listening to {job.audio.name}, choosing clips"):
                 performance = processor.prepare(job.audio, job.clip)
             if _is_finished(job, processor, performance):
-                yield Result(job, "skipped", "finished before, by the same recipe", time.monotonic() - started)
+                yield Result(
+                    job, "skipped", "finished before, by the same recipe", time.monotonic() - started, performance.notes
+                )
                 continue
             report = processor.generate_video(
                 performance, job.output, job.settings, progress(job) if progress else None,
@@ -196,8 +200,8 @@ def run_jobs(
         except (ClipError, ModelError, ValueError, OSError) as error:
             yield Result(job, "failed", " ".join(str(error).split()), time.monotonic() - started)
             continue
-        seam = "" if report.seam_mean is None else f", seam {report.seam_mean:.2f}, worst {report.seam_worst:.2f}"
-        yield Result(job, "done", f"{counted(report.frames, 'frame')}{seam}", time.monotonic() - started)
+        said = f"{counted(report.frames, 'frame')}, {report.seam_words}".removesuffix(", ")
+        yield Result(job, "done", said, time.monotonic() - started, report.notes)
 
 
 def _is_finished(job: Job, processor: CoreClipsProcessor, performance: Performance) -> bool:
@@ -211,7 +215,15 @@ def _is_finished(job: Job, processor: CoreClipsProcessor, performance: Performan
 
 
 def summary(results: Sequence[Result]) -> str:
-    """How many jobs were done, skipped and failed, and why each of the latter."""
+    """How many jobs were done, skipped and failed, why each of the latter, and every note with the jobs it is for."""
     counts = [f"{sum(r.state == state for r in results)} {state}" for state in ("done", "skipped", "failed")]
     failures = [f"{r.job.output.name}: {r.said}" for r in results if r.state == "failed"]
-    return "\n".join(["", ", ".join(counts), *failures])
+    noted: dict[str, list[str]] = {}
+    for result in results:
+        for note in result.notes:
+            noted.setdefault(note, []).append(result.job.output.name)
+    notes = [
+        f"note on {', '.join(names) if len(names) <= 3 else counted(len(names), 'job')}: {note}"
+        for note, names in noted.items()
+    ]
+    return "\n".join(["", ", ".join(counts), *failures, *notes])

@@ -20,7 +20,7 @@ from blending.benchmark import documented_pipeline
 from clips.audio import load_audio
 from clips.core_clips_processor import CoreClipsProcessor, Shot
 from clips.documented_chain import documented_chain, extract_plates
-from clips.library import SAMPLE_SPEECH, default_workspace, workspace_folder
+from clips.library import SAMPLE_SPEECH, workspace_folder
 from clips.quality import QUALITIES
 
 
@@ -44,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--model", default="LS1")
     parser.add_argument("--clip", default="05,20s talk evening")
     parser.add_argument("--audio", type=Path, default=SAMPLE_SPEECH)
-    parser.add_argument("--workspace", type=workspace_folder, default=default_workspace())
+    parser.add_argument("--workspace", type=workspace_folder, default="")
     args = parser.parse_args(argv)
     processor = CoreClipsProcessor(args.model, workspace=args.workspace)
     performance = processor.prepare(args.audio, args.clip)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from blending import align_landmarks_to_reference
 from clips.clip_statistics import ClipStatistics, measure_statistics
+from clips.errors import ClipError
 from clips.head_pose import turn_deg
 from clips.library import SAME_LIGHT, CoreClip, appearance_distance
 from clips.timeline import counted, frames_named
@@ -86,12 +87,14 @@ class ClipAssessment:
 @dataclass(frozen=True, eq=False)
 class ModelAssessment:
     """All clips of a model, in the order they were given. lead: name of the clip the others are compared with, the
-    first silence clip, else the first; training: whether the model's training light is known."""
+    first silence clip, else the first; training: whether the model's training light is known; unmeasured: names of
+    clips that could not be measured, and why."""
 
     model: str
     lead: str
     clips: tuple[ClipAssessment, ...]
     training: bool
+    unmeasured: tuple[tuple[str, str], ...] = ()
 
     @property
     def ranking(self) -> tuple[ClipAssessment, ...]:
@@ -108,9 +111,10 @@ class ModelAssessment:
 def assess_model(
     clips: Sequence[CoreClip], workspace: Path, progress: Callable[[str, int, int], None] | None = None
 ) -> ModelAssessment:
-    """Measure and compare preprocessed clips of one model. progress(clip name, frames done, frames in all).
+    """Measure and compare preprocessed clips of one model, but for those that cannot be read. progress(clip name,
+    frames done, frames in all).
 
-    ClipError as `measure_statistics` and `training_light`; ValueError for no clip.
+    ClipError as `measure_statistics` where no clip can be read, and as `training_light`; ValueError for no clip.
     """
 
     def told(name: str) -> Callable[[int, int], None] | None:
@@ -121,7 +125,15 @@ def assess_model(
     if not clips:
         raise ValueError("clips must hold at least one; got none")
     known = training_light(clips[0].model, workspace)
-    return compare([measure_statistics(clip, told(clip.name)) for clip in clips], known)
+    measured, broken = [], []
+    for clip in clips:
+        try:
+            measured.append(measure_statistics(clip, told(clip.name)))
+        except ClipError as error:
+            broken.append((clip.name, str(error)))
+    if not measured:
+        raise ClipError(broken[0][1])
+    return replace(compare(measured, known), unmeasured=tuple(broken))
 
 
 def compare(everything: Sequence[ClipStatistics], training: Mapping[str, NDArray[np.float64]]) -> ModelAssessment:

@@ -30,9 +30,9 @@ from blending import (
 from blending.layers import BlendLayers, blend_layers
 from blending.types import Frame
 from clips.arrange import join_mismatches, speech_edit_list
-from clips.audio import SAMPLE_RATE, load_audio
+from clips.audio import SAMPLE_RATE, hear
 from clips.best_clips import best_clips
-from clips.describe import render_notes
+from clips.describe import check_upright, render_notes
 from clips.dissolve import mix, mixed_result, mixed_shot
 from clips.edit_files import check_edits
 from clips.edit_list import Cut, EditList, Source, single_clip, speech_segments
@@ -213,7 +213,10 @@ class CoreClipsProcessor:
         samples of another shape or NaN.
         """
         path = Path(audio) if isinstance(audio, str | Path) else None
-        wav = load_audio(path, MAX_SOUND_S + 1) if path is not None else np.asarray(audio, np.float32)
+        if path is not None:
+            wav, damage = hear(path, MAX_SOUND_S + 1)
+        else:
+            wav, damage = np.asarray(audio, np.float32), ()
         if wav.ndim != 1 or len(wav) == 0 or not np.isfinite(wav).all():
             raise ValueError(f"audio must be finite samples of shape (T,), T > 0; got shape {wav.shape}")
         if len(wav) > MAX_SOUND_S * SAMPLE_RATE:
@@ -227,7 +230,7 @@ class CoreClipsProcessor:
         else:
             notes = self.notes_on(edits, len(wav))
         features = self.model.features(wav, path)
-        notes += render_notes([*self.clips.values(), *self._own.values()], edits)
+        notes = (*damage, *notes, *render_notes([*self.clips.values(), *self._own.values()], edits))
         return Performance(
             wav, features, edits, base, notes,
             sound_file=path.name if path else None, sound_sha256=file_sha256(path) if path else None,
@@ -256,6 +259,7 @@ class CoreClipsProcessor:
         frames = frame_count(len(wav), SAMPLE_RATE)
         if base != AUTOMATIC:
             clip = self.clip(base)
+            check_upright(clip)
             edits = single_clip(_source(clip), frames)
             notes = tuple(f"{base}: {note}" for note in own_video_notes(clip)) if base in self._own else ()
             return edits, notes + self._parsing_notes([clip]) + _held_notes(edits)
@@ -292,6 +296,8 @@ class CoreClipsProcessor:
         lengths = {name: len(self.clip(name).landmarks()) for name in {cut.clip for cut in edits.cuts} & set(known)}
         check_edits(edits, dict.fromkeys(known, 0) | lengths, frame_count(samples, SAMPLE_RATE))
         used = [self.clip(name) for name in sorted(lengths)]
+        for clip in used:
+            check_upright(clip)
         other = [clip for clip in used if clip.landmarks().size_wh != used[0].landmarks().size_wh]
         if other:
             raise ClipError(
@@ -363,6 +369,7 @@ class CoreClipsProcessor:
         everything, unusable = [], []
         for clip in self.clips.values():
             try:
+                check_upright(clip)
                 clip.appearance_distance(clip)  # needs landmarks and the light measured with them
                 everything.append(clip)
             except ClipError as e:

@@ -9,11 +9,14 @@ from collections.abc import Sequence
 from clips.edit_list import EditList
 from clips.errors import ClipError
 from clips.frame_folders import read_frame_folder
-from clips.library import ClipLibrary, CoreClip, default_workspace, workspace_folder
+from clips.landmarks import ClipLandmarks
+from clips.library import ClipLibrary, CoreClip, workspace_folder
 from clips.lms import LMS_DETECTOR, read_lms_folder
 from clips.name_durations import name_note
 from clips.timeline import FPS, counted, frames_named
 from clips.video import probe
+
+MAX_ROLL_DEG = 45.0
 
 
 def clip_notes(clip: CoreClip) -> tuple[str, ...]:
@@ -48,6 +51,26 @@ def render_notes(clips: Sequence[CoreClip], edits: EditList) -> tuple[str, ...]:
             )
     sizes = {clip.info.size_wh for clip in used}
     return tuple(filter(None, [*notes, *map(size_note, sorted(sizes))]))
+
+
+def lying_words(landmarks: ClipLandmarks) -> str:
+    """What to tell of a face that is not upright, which no network can draw, with the cure; "" of another one. Its
+    square is measured along the picture's rows, and is no measure of its size."""
+    roll = landmarks.roll_deg
+    if abs(roll) <= MAX_ROLL_DEG:
+        return ""
+    way, back = ("clockwise", "cclock") if roll > 0 else ("counter-clockwise", "clock")
+    cure = f"transpose={back}" if abs(roll) < 180 - MAX_ROLL_DEG else "hflip,vflip"
+    return (
+        f"the face is not upright: it is turned {abs(roll):.0f} degrees {way}; turn the video upright, e.g. "
+        f"ffmpeg -i IN -vf {cure} OUT.mp4"
+    )
+
+
+def check_upright(clip: CoreClip) -> None:
+    """ClipError for a clip whose face is not upright, or that has no landmarks."""
+    if lying := lying_words(clip.landmarks()):
+        raise ClipError(f"clip {clip.name!r}: {lying}")
 
 
 def driven_frames(edits: EditList, name: str) -> set[int]:
@@ -114,7 +137,7 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--workspace",
         type=workspace_folder,
-        default=default_workspace(),
+        default="",
         help="a SyncTalk_2D folder (default: SEAMLINE_WORKSPACE or ./workspace)",
     )
     parser.set_defaults(run=describe_command)

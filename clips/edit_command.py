@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from clips.audio import SAMPLE_RATE, load_audio
+from clips.audio import SAMPLE_RATE, hear
 from clips.core_clips_processor import CoreClipsProcessor
 from clips.edit_files import edits_as_text, load_edits, save_edits
 from clips.edit_list import speech_segments
@@ -17,7 +18,7 @@ from clips.edit_settings import EditSettings
 from clips.edl import save_edl
 from clips.errors import ClipError
 from clips.ffmpeg import atomic_file
-from clips.library import default_workspace, workspace_folder
+from clips.library import workspace_folder
 from clips.timeline import FrameRange, frame_count
 from clips.timeline_picture import summary, timeline_picture
 from clips.waiting import waiting
@@ -56,7 +57,7 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     edit.add_argument(
         "--workspace",
         type=workspace_folder,
-        default=default_workspace(),
+        default="",
         help="a SyncTalk_2D folder (default: SEAMLINE_WORKSPACE or ./workspace)",
     )
     add_editing_flags(edit)
@@ -69,7 +70,7 @@ def edit_command(args: argparse.Namespace) -> int:
         if path is not None and path.suffix.lower() != suffix:
             raise ClipError(f"expected a name that ends in {suffix}; got {path.name!r}")
     editing = editing_from(args)
-    wav = load_audio(args.audio)
+    wav, damage = hear(args.audio)
     given = load_edits(args.edits) if args.edits else None
     with waiting(f"loading the model {args.model}"):
         processor = CoreClipsProcessor(args.model, workspace=args.workspace, editing=editing)
@@ -87,9 +88,10 @@ def edit_command(args: argparse.Namespace) -> int:
     written = [str(path) for path in (args.output, args.timeline, args.edl) if path]
     if not written:
         print(edits_as_text(edits), end="")
+    for note in (*damage, *notes):
+        print(f"note: {note}", file=sys.stdout if written else sys.stderr)
+    if not written:
         return 0
-    for note in notes:
-        print(f"note: {note}")
     if args.edl and (events := sum(len(cut.runs()) for cut in edits.cuts)) > MOST_CMX_EVENTS:
         print(f"note: {events} events; CMX 3600 counts to {MOST_CMX_EVENTS}: some systems read no more")
     print(f"{summary(edits, joins)}; wrote {', '.join(written)}")

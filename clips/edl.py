@@ -7,6 +7,7 @@ clip's order and a line M2 with speed -25.0 and the time code of the frame it be
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from itertools import pairwise
@@ -109,4 +110,4 @@ def _speed(step: int) -> str:
 
 
 def _one_line(text: str) -> str:
-    return " ".join(text.split())
+    return " ".join(os.fsencode(text).decode("utf-8", "replace").split())

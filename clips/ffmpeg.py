@@ -98,7 +98,7 @@ def input_url(path: Path) -> str:
 def error_tail(stderr: str, lines: int = 3) -> str:
     """Last lines of what ffmpeg said, on one line, without the addresses of its parts."""
     said = [line.split("] ", 1)[1] if line.startswith("[") and "] " in line else line for line in stderr.splitlines()]
-    said = [line.strip() for line in said if line.strip()]
+    said = [line.strip() for line in said if line.strip() and not line.startswith(("frame=", "size="))]
     return " / ".join(list(dict.fromkeys(said))[-lines:])[:600] or "no message"
 
 

@@ -24,7 +24,7 @@ from blending.foreground import foreground_of
 from blending.types import Frame
 from clips.audio import SAMPLE_RATE, save_wav
 from clips.errors import ClipError
-from clips.library import default_workspace, workspace_folder
+from clips.library import workspace_folder
 from clips.presets import change_settings, load_preset
 from clips.render import RenderCancelled
 from clips.scratch import scratch_folder, sweep
@@ -117,8 +117,9 @@ def hand_off(
                 progress(count + 1, len(frames))
         save_wav(partial / "sound.wav", _sound(performance, frames))
         sidecar = _sidecar(processor, performance, settings, frames, window, digits, entries)
-        (partial / SIDECAR).write_text(json.dumps(sidecar, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        (partial / README).write_text(readme_text(sidecar), encoding="utf-8")
+        text = json.dumps(sidecar, indent=1, ensure_ascii=False) + "\n"
+        (partial / SIDECAR).write_text(text, encoding="utf-8", errors="backslashreplace")
+        (partial / README).write_text(readme_text(sidecar), encoding="utf-8", errors="backslashreplace")
         size = sum(path.stat().st_size for path in partial.iterdir())
     return HandoffReport(folder, frames, size, sum(bool(entry["solved"]) for entry in entries))
 
@@ -185,7 +186,8 @@ def check_new(folder: Path) -> None:
         )
         raise ClipError(f"the {what} {folder} exists already; give another name{cure}")
     if not os.path.isdir(folder.parent):
-        raise ClipError(f"expected the folder {folder.parent} to write into; it does not exist; create it first")
+        what = "is a file; choose another place" if os.path.exists(folder.parent) else "does not exist; create it first"
+        raise ClipError(f"expected the folder {folder.parent} to write into; it {what}")
     if not os.access(folder.parent, os.W_OK):
         raise ClipError(f"nothing may be written into {folder.parent}; choose another place")
 
@@ -390,7 +392,7 @@ def add_commands(commands: Any) -> None:
         help="change one setting; may be repeated",
     )  # fmt: skip
     add_editing_flags(parser)
-    parser.add_argument("--workspace", type=workspace_folder, default=default_workspace(), help="a SyncTalk_2D folder")
+    parser.add_argument("--workspace", type=workspace_folder, default="", help="a SyncTalk_2D folder")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default auto)")
     parser.add_argument("--runtime", default="auto", help="auto, torch or openvino (default auto)")
     parser.set_defaults(run=handoff_command)

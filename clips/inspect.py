@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from blending.types import Landmarks
-from clips.audio import SAMPLE_RATE, load_audio
+from clips.audio import SAMPLE_RATE, hear
 from clips.chart import check_picture_name, write_picture
 from clips.clip_findings import assess_model
 from clips.clip_table import advice_lines, assessment_table, ranking_lines
@@ -19,10 +19,11 @@ from clips.errors import ClipError
 from clips.face_measures import measure_clip, stats_report
 from clips.face_plot import face_plot
 from clips.landmarks import LANDMARK_DETECTORS
-from clips.library import SAMPLE_SPEECH, ClipLibrary, CoreClip, default_workspace, workspace_folder
+from clips.library import SAMPLE_SPEECH, ClipLibrary, CoreClip, workspace_folder
 from clips.preprocess import DETECTOR
 from clips.sheet import blend_sheet, blend_strip
 from clips.timeline import FPS
+from clips.video import probe
 from clips.waiting import waiting
 
 """The bundled speech: talk, a pause, talk; 7.2 s."""
@@ -31,10 +32,28 @@ OPEN_MOUTH_LOOKS = 12
 """Loud moments of the sound whose generated mouth is measured to find an open one."""
 
 
-def full_report(clips: Sequence[CoreClip], workspace: Path, only: str | None = None, output: Path | None = None) -> str:
+def full_report(
+    clips: Sequence[CoreClip], workspace: Path, only: str | None = None, output: Path | None = None
+) -> tuple[str, list[str]]:
     """`stats_report`, then pose, loop, light and ranking of the clips, and advice; with output the faces' plot is
-    written there. ClipError as `assess_model` and `face_plot`."""
-    measures, model = [measure_clip(clip) for clip in clips], assess_model(clips, workspace)
+    written there. And which clips cannot be measured, in words: they do not stop the others.
+
+    ClipError as `face_plot` and `training_light`, and where no clip, or not the one named `only`, can be measured.
+    """
+    measurable, why = [], {}
+    for clip in clips:
+        try:
+            probe(clip.path)
+            clip.landmarks()
+            measurable.append(clip)
+        except ClipError as error:
+            why[clip.name] = str(error)
+    if measurable:
+        model = assess_model(measurable, workspace)
+        why |= dict(model.unmeasured)
+    if not measurable or only in why:
+        raise ClipError(why[only or clips[0].name])
+    measures = [measure_clip(clip) for clip in measurable if clip.name not in why]
     names = None if only is None else [only]
     if output is not None:
         write_picture(output, face_plot(model.model, measures, only))
@@ -42,7 +61,8 @@ def full_report(clips: Sequence[CoreClip], workspace: Path, only: str | None = N
         stats_report(measures, only), assessment_table(model, names), "\n".join(ranking_lines(model)),
         "\n".join(advice_lines(model, names, told=("no face", "size"))), f"wrote {output}" if output else "",
     ]  # fmt: skip
-    return "\n\n".join(part for part in parts if part)
+    told = [f"{name} cannot be measured: {reason}" for name, reason in why.items()]
+    return "\n\n".join(part for part in parts if part), told
 
 
 def write_sheet(
@@ -64,12 +84,12 @@ def write_sheet(
     frames = len(processor.landmarks_of(processor.clip(clip).name)[0])
     if frame is not None and not 0 <= frame < frames:
         raise ClipError(f"clip {clip!r} has frames 0 .. {frames - 1}; got --frame {frame}")
-    wav = load_audio(sound)
+    wav, notes = hear(sound)
     covering = -(-frames * SAMPLE_RATE // int(FPS))
     performance = processor.prepare(np.tile(wav, -(-covering // len(wav)))[:covering], clip)
-    notes: tuple[str, ...] = ()
     if frame is None:
-        frame, notes = open_mouth_frame(processor, performance)
+        frame, chosen = open_mouth_frame(processor, performance)
+        notes += chosen
     shot = processor.shot(performance, frame)
     if shot.generated is None:
         raise ClipError(f"no face was found in frame {frame} of clip {clip!r}; choose another --frame")
@@ -141,7 +161,10 @@ def build_parser() -> argparse.ArgumentParser:
         help="print what the faces, poses, loops and light are like, and advice; with --output a plot too",
     )
     parser.add_argument(
-        "--workspace", type=workspace_folder, help="a SyncTalk_2D folder (default: SEAMLINE_WORKSPACE or ./workspace)"
+        "--workspace",
+        type=workspace_folder,
+        default="",
+        help="a SyncTalk_2D folder (default: SEAMLINE_WORKSPACE or ./workspace)",
     )
     return parser
 
@@ -149,7 +172,7 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line. Exit code: 0 fine, 2 something cannot be used, 130 Ctrl-C."""
     options = build_parser().parse_args(argv)
-    workspace = options.workspace or default_workspace()
+    workspace = options.workspace
     try:
         library = ClipLibrary(workspace)
         clips = [library.clip(options.model, options.clip)] if options.clip else library.clips(options.model)
@@ -158,8 +181,11 @@ def main(argv: Sequence[str] | None = None) -> int:
                 raise ClipError("--stats looks at whole clips; leave out --frame and --audio")
             if options.output is not None:
                 check_picture_name(options.output)
-            print(full_report(library.clips(options.model), workspace, options.clip, options.output))
-            return 0
+            text, unmeasured = full_report(library.clips(options.model), workspace, options.clip, options.output)
+            print(text)
+            for reason in unmeasured:
+                print(f"error: {reason}", file=sys.stderr)
+            return 2 if unmeasured else 0
         return _sheet_command(options, workspace, clips[0].name)
     except (ClipError, ValueError) as e:
         print(f"error: {' '.join(str(e).split())}", file=sys.stderr)

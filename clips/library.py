@@ -6,6 +6,7 @@ import argparse
 import difflib
 import hashlib
 import os
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -47,12 +48,14 @@ def default_workspace() -> Path:
 
 
 def workspace_folder(text: str) -> Path:
-    """For command lines: a folder that is there; argparse shows what is wrong with another one."""
-    path = Path(text)
-    if not os.path.isdir(path):
-        what = "is a file" if os.path.exists(path) else "does not exist"
-        raise argparse.ArgumentTypeError(f"expected a folder; {text} {what}; create the folder first")
-    return path
+    """For command lines: a folder that is there, or for "", their default, `default_workspace`, which may not be there
+    yet; argparse shows what is wrong with another one."""
+    path = Path(text) if text else default_workspace()
+    if os.path.isdir(path) or (not text and not os.path.exists(path)):
+        return path
+    what, cure = ("is a file", "name a folder") if os.path.exists(path) else ("does not exist", "create it first")
+    said_by = "" if text or "SEAMLINE_WORKSPACE" not in os.environ else ", named by SEAMLINE_WORKSPACE,"
+    raise argparse.ArgumentTypeError(f"expected a folder; {path}{said_by} {what}; {cure}")
 
 
 def clip_kind(name: str) -> Kind | None:
@@ -220,7 +223,7 @@ class ClipLibrary:
         for path in _entries(self._frame_folders(model)):
             kind = clip_kind(path.name)
             remark = _why_frames(found.get(path.name))
-            if kind is not None and is_frame_folder(path) and remark is not None:
+            if kind is not None and is_frame_folder(path) and remark is not None and not _no_clip_name(path.name):
                 marks = landmarks / (path.name + LANDMARKS_SUFFIX)
                 found[path.name] = CoreClip(path.name, model, kind, path, marks, remark)
         if not found:
@@ -270,7 +273,19 @@ def _entries(folder: Path) -> list[Path]:
 
 
 def _is_clip_file(path: Path) -> bool:
-    return path.suffix.lower() == SUFFIX and path.is_file()
+    return path.suffix.lower() == SUFFIX and path.is_file() and not _no_clip_name(path.stem)
+
+
+def _no_clip_name(name: str) -> str:
+    """In words, why no clip can have this name; "" where one can: landmarks are named after it, and edit lists, recipes
+    and the page hold it as text."""
+    most = 255 - len(LANDMARKS_SUFFIX)
+    if len(os.fsencode(name)) > most:
+        return f"its name is too long for its landmarks to be named after it; shorten it to {most} bytes"
+    return "its name is no text (not UTF-8); rename it" if re.search("[\ud800-\udfff]", name) else ""
+
+
+_NO_KIND = "neither 'silence' nor 'talk' is in its name"
 
 
 def _why_frames(other: CoreClip | None) -> str | None:
@@ -289,7 +304,8 @@ def _why_not(path: Path) -> str:
     if path.is_dir():
         kind = clip_kind(path.name)
         if is_frame_folder(path):
-            return "" if kind else f"{path.name!r} is ignored: neither 'silence' nor 'talk' is in its name"
+            why = _no_clip_name(path.name) if kind else _NO_KIND
+            return f"{path.name!r} is ignored: {why}" if why else ""
         inside = [one.name for one in _entries(path) if _is_clip_file(one)]
         return f"{inside[0]!r} is ignored: it lies in the folder {path.name!r}; move it up" if inside else ""
     if path.suffix.lower() in OTHER_VIDEOS:
@@ -300,7 +316,8 @@ def _why_not(path: Path) -> str:
         return ""
     if not path.is_file():
         return f"{path.name!r} is ignored: it points to a file that is not there"
-    return "" if clip_kind(path.stem) else f"{path.name!r} is ignored: neither 'silence' nor 'talk' is in its name"
+    why = _no_clip_name(path.stem) if clip_kind(path.stem) else _NO_KIND
+    return f"{path.name!r} is ignored: {why}" if why else ""
 
 
 def measure_appearance(

@@ -9,12 +9,13 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+from clips.describe import lying_words
 from clips.errors import ClipError
 from clips.ffmpeg import check_folder
 from clips.known_videos import last_place, load_info, save_info
 from clips.landmarks import FaceDetector
 from clips.library import LANDMARKS_SUFFIX, OTHER_VIDEOS, SUFFIX, CoreClip
-from clips.preprocess import MIN_FACE_SIZE_PX, lying_words, make_landmarks, up_to_date_landmarks
+from clips.preprocess import MIN_FACE_SIZE_PX, make_landmarks, up_to_date_landmarks
 from clips.timeline import FPS, counted
 from clips.video import probe, recall
 

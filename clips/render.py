@@ -68,6 +68,14 @@ class RenderReport:
     first_frame_s: float = 0.0
 
     @property
+    def seam_words(self) -> str:
+        """Mean seam score and the worst frame's, in words; "" where nothing was driven."""
+        if self.seam_mean is None:
+            return ""
+        worst = f"worst frame's {self.seam_worst:.2f}, at frame {self.worst_frame}; every fifth frame was measured"
+        return f"mean seam score {self.seam_mean:.2f} ({worst})"
+
+    @property
     def frames_per_second(self) -> float:
         return self.frames / max(self.seconds, 1e-9)
 
@@ -179,7 +187,10 @@ def check_outputs(output: Path, unblended: Path | None, *, keep: Sequence[Path] 
         if path.suffix.lower() != ".mp4":
             raise ClipError(f"the output must be named .mp4; got {path.name!r}")
         if not os.path.isdir(path.parent):
-            raise ClipError(f"the output's folder {path.parent} does not exist; create it first")
+            what = (
+                "is a file; choose another place" if os.path.exists(path.parent) else "does not exist; create it first"
+            )
+            raise ClipError(f"the output's folder {path.parent} {what}")
         if not os.access(path.parent, os.W_OK):
             raise ClipError(f"nothing may be written into the output's folder {path.parent}; choose another one")
         if os.path.isdir(path):

@@ -17,7 +17,7 @@ from clips.edit_command import add_editing_flags, editing_from
 from clips.edit_files import load_edits
 from clips.errors import ClipError
 from clips.handoff import frame_span
-from clips.library import default_workspace, workspace_folder
+from clips.library import workspace_folder
 from clips.pipeline import cancellable, stop_when
 from clips.presets import change_settings, load_preset
 from clips.quality import QUALITIES, STANDARD
@@ -79,7 +79,7 @@ def add_machine_flags(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--workspace",
         type=workspace_folder,
-        default=default_workspace(),
+        default="",
         help="a SyncTalk_2D folder (default: SEAMLINE_WORKSPACE or ./workspace)",
     )
     command.add_argument("--device", default="auto", help="auto, cpu or cuda (default auto)")
@@ -158,12 +158,9 @@ def like_settings(args: argparse.Namespace, like: Recipe | None) -> BlendSetting
 
 
 def said_of(report: RenderReport) -> str:
-    """Frames, rate and seam score of a render."""
+    """Frames, rate and seam scores of a render."""
     said = f"{counted(report.frames, 'frame')}, {report.frames_per_second:.1f} frames per second"
-    if report.seam_mean is None:
-        return said
-    worst = f"worst of every fifth frame {report.seam_worst:.2f}, at frame {report.worst_frame}"
-    return f"{said}, seam score {report.seam_mean:.2f} ({worst})"
+    return f"{said}, {report.seam_words}" if report.seam_words else said
 
 
 class _RecipeDumper(yaml.SafeDumper):

@@ -24,7 +24,7 @@ from clips.clip_light import SKIN, frame_light, median_light
 from clips.errors import ClipError
 from clips.ffmpeg import atomic_file
 from clips.landmarks import LANDMARK_DETECTORS
-from clips.library import appearance_distance, default_workspace, workspace_folder
+from clips.library import appearance_distance, workspace_folder
 from clips.video import ClipFrames
 
 KEY = "appearance"
@@ -112,7 +112,7 @@ def add_commands(commands: Any) -> None:
     parser = commands.add_parser("training-light", help="measure the light of a model's footage into its card")
     parser.add_argument("--model", required=True, help="name of the model")
     parser.add_argument("--footage", nargs="+", type=Path, required=True, help="the videos it was trained on")
-    parser.add_argument("--workspace", type=workspace_folder, default=default_workspace(), help="a SyncTalk_2D folder")
+    parser.add_argument("--workspace", type=workspace_folder, default="", help="a SyncTalk_2D folder")
     parser.set_defaults(run=training_light_command)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from blending.types import CropBox
 from clips.errors import ClipError
-from clips.library import ClipLibrary, CoreClip, default_workspace, workspace_folder
+from clips.library import ClipLibrary, CoreClip, workspace_folder
 from clips.timeline import counted
 from models.errors import ModelError
 from models.inspection import ModelInfo, describe, verify
@@ -34,7 +34,7 @@ def build_parser() -> argparse.ArgumentParser:
         command.add_argument(
             "--workspace",
             type=workspace_folder,
-            default=default_workspace(),
+            default="",
             help="a SyncTalk_2D folder (default: SEAMLINE_WORKSPACE or ./workspace)",
         )
     return parser

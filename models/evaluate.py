@@ -27,7 +27,7 @@ from blending.types import CropBox, Frame, Landmarks
 from clips.audio import SAMPLE_RATE, load_audio
 from clips.errors import ClipError
 from clips.landmarks import ClipLandmarks, FaceMeshDetector, detect_landmarks
-from clips.library import default_workspace, workspace_folder
+from clips.library import workspace_folder
 from clips.timeline import FPS, counted, frame_count, ping_pong
 from clips.video import read_frames
 from models.errors import ModelError
@@ -181,7 +181,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--holdout", type=float, default=0.12, help="share at the end, for footage the card does not know"
     )
     parser.add_argument("--sheet", type=Path, help="write sample crops: plate over drawn, then both mouths")
-    parser.add_argument("--workspace", type=workspace_folder, default=default_workspace())
+    parser.add_argument("--workspace", type=workspace_folder, default="")
     parser.add_argument(
         "--write-card", metavar="ENTRY", help="keep the pooled figures in the model's card under this name"
     )

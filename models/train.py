@@ -204,6 +204,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _check(args: argparse.Namespace) -> None:
+    if args.workspace.exists() and not args.workspace.is_dir():
+        raise ModelError(f"expected a folder for the workspace; {args.workspace} is a file; name a folder")
     for path in args.footage:
         if not path.is_file():
             raise ModelError(f"footage {path} does not exist")

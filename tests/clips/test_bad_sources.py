@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import unicodedata
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,17 +16,23 @@ import pytest
 from test_clips_preprocess import StillFace, short_clip
 from test_clips_video import number_of, write_numbered
 
+from clips import clip_findings
 from clips.__main__ import main
+from clips.audio import SAMPLE_RATE, load_audio, save_wav
+from clips.clip_statistics import ClipStatistics, measure_statistics
 from clips.core_clips_processor import CoreClipsProcessor
 from clips.describe import describe_clip, describe_model
+from clips.edit_files import save_edits
+from clips.edit_list import Source, single_clip
 from clips.errors import ClipError
 from clips.ffmpeg import check_source, ffmpeg_exe
 from clips.handoff import new_folder
+from clips.inspect import main as statistics
 from clips.library import ClipLibrary, CoreClip, workspace_folder
 from clips.preprocess import main as preprocess
 from clips.preprocess import preprocess_clip, verify_clip
 from clips.render import check_outputs
-from clips.timeline import FPS
+from clips.timeline import FPS, frame_count
 from clips.video import ClipFrames, FrameCache, probe, read_frames
 from models.lip_sync import LipSyncModel
 
@@ -40,6 +47,7 @@ def few(processor: CoreClipsProcessor, workspace: Path, tmp_path: Path, monkeypa
         (tmp_path / kind / "tiny").mkdir(parents=True)
         for name in ("silence", "02,08s talk"):
             shutil.copy(workspace / kind / "tiny" / (name + ending), tmp_path / kind / "tiny")
+    (tmp_path / "checkpoint").symlink_to(workspace / "checkpoint")
     monkeypatch.setattr(LipSyncModel, "load", lambda *args, **kwargs: processor.model)
     return tmp_path
 
@@ -129,6 +137,70 @@ def test_empty_and_frameless_clips_are_refused_and_do_not_stop_the_others(
     assert {cut.clip for cut in performance.edits.cuts} == {"silence", "02,08s talk"}
     told = [note for note in performance.notes if "not ready" in note]
     assert [note.split(" is left out")[0] for note in told] == ["a empty talk", "b no frame talk"]
+
+
+def test_statistics_and_verify_measure_the_others_and_tell_of_a_broken_clip(
+    few: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (few / "core_clips" / "tiny" / "a empty talk.mp4").touch()
+    arguments = ["--model", "tiny", "--workspace", str(few)]
+    assert statistics([*arguments, "--stats"]) == 2
+    said = capsys.readouterr()
+    assert said.out.count("all 2 clips") == 1
+    assert " 1. " in said.out
+    assert said.err.startswith("error: a empty talk cannot be measured: ")
+    assert "is empty (0 bytes)" in said.err
+    assert statistics([*arguments, "--stats", "--clip", "silence"]) == 2
+    assert "all 2 clips" in capsys.readouterr().out
+    assert statistics([*arguments, "--stats", "--clip", "a empty talk"]) == 2
+    assert capsys.readouterr().out == ""
+
+    def unreadable(clip: CoreClip, progress: object = None) -> ClipStatistics:
+        if clip.name == "02,08s talk":
+            raise ClipError("reading stopped at frame 9")
+        return measure_statistics(clip)
+
+    monkeypatch.setattr(clip_findings, "measure_statistics", unreadable)
+    assert preprocess([*arguments, "--verify"]) == 2
+    said = capsys.readouterr()
+    assert "tiny / 02,08s talk: FAIL: cannot be measured: reading stopped at frame 9" in said.out
+    assert "tiny   silence" in said.out
+    assert statistics([*arguments, "--stats"]) == 2
+    said = capsys.readouterr()
+    assert "the only clip" in said.out
+    assert "02,08s talk cannot be measured: reading stopped" in said.err
+    (few / "core_clips" / "tiny" / "a empty talk.mp4").unlink()
+    assert preprocess([*arguments, "--verify"]) == 1
+
+
+def test_a_model_without_clips_is_told_with_the_cure(few: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (few / "core_clips" / "Empty").mkdir()
+    (few / "core_clips" / "Texts").mkdir()
+    (few / "core_clips" / "Texts" / "notes talk.txt").write_text("a talk")
+    assert preprocess(["--workspace", str(few)]) == 0
+    said = capsys.readouterr().out
+    for name in ("Empty", "Texts"):
+        assert f"note: expected core clips of the model '{name}'; its folder has no .mp4 file with 'silence'" in said
+        assert f"put clips into {few / 'core_clips' / name}" in said
+    assert preprocess(["--workspace", str(few), "--clip", "silence"]) == 0
+    assert "note" not in capsys.readouterr().out
+
+
+def test_a_clip_that_lies_is_left_out_and_refused_by_name(few: Path, speech: np.ndarray) -> None:
+    short_clip(few / "core_clips" / "tiny" / "a talk.mp4")
+    lying = StillFace()
+    lying.face = lying.face[:, ::-1] * np.float32([1, -1]) + np.float32([0, 640])
+    preprocess_clip(ClipLibrary(few).clip("tiny", "a talk"), detector=lying)
+    processor = driver(few)
+    performance = processor.prepare(speech)
+    assert {cut.clip for cut in performance.edits.cuts} == {"silence", "02,08s talk"}
+    (note,) = [note for note in performance.notes if "a talk is left out" in note]
+    assert "'a talk': the face is not upright: it is turned 89 degrees counter-clockwise" in note
+    assert "-vf transpose=clock" in note
+    with pytest.raises(ClipError, match="'a talk': the face is not upright"):
+        processor.prepare(speech, "a talk")
+    with pytest.raises(ClipError, match="'a talk': the face is not upright"):
+        processor.prepare(speech[:640], edits=single_clip(Source("a talk", "talk", 4), 1))
 
 
 def test_a_clip_of_one_frame_works_everywhere(few: Path, speech: np.ndarray) -> None:
@@ -314,19 +386,80 @@ def test_names_that_no_file_can_have_are_refused(tmp_path: Path) -> None:
             check_outputs(path, None)
         with pytest.raises(ClipError, match=r"cannot|does not exist|at most"), new_folder(path):
             pass
+    (tmp_path / "file").touch()
+    with pytest.raises(ClipError, match=r"the output's folder .*file is a file; choose another place"):
+        check_outputs(tmp_path / "file" / "a.mp4", None)
     with pytest.raises(argparse.ArgumentTypeError, match="expected a folder"):
         workspace_folder(str(long))
 
 
 @pytest.mark.skipif(os.name != "posix", reason="names are bytes there only")
 def test_a_name_that_is_no_text_is_printed_as_it_is(tmp_path: Path) -> None:
-    folder = tmp_path / "core_clips" / "Ada"
-    folder.mkdir(parents=True)
-    with open(os.fsencode(folder) + b"/silence \xff.mp4", "wb") as file:
+    named = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff"))
+    folder = named / "core_clips" / "Ada"
+    short_clip(folder / "silence.mp4")
+    with open(os.fsencode(folder) + b"/talk \xff.mp4", "wb") as file:
         file.write(b"no video")
     done = subprocess.run(
-        [sys.executable, "-m", "clips", "describe", "--model", "Ada", "--workspace", str(tmp_path)],
+        [sys.executable, "-m", "clips", "describe", "--model", "Ada", "--workspace", str(named)],
         cwd=REPO, env=os.environ | {"PYTHONIOENCODING": "utf-8:strict"}, capture_output=True, timeout=120,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert b"silence \xff: silence, cannot be used" in done.stdout
+    assert b"/\xff" in done.stdout
+    assert rb"note: 'talk \udcff.mp4' is ignored: its name is no text (not UTF-8); rename it" in done.stdout
+
+
+def through_everything(folder: Path, name: str, sound: Path) -> None:
+    """A clip of the tiny model through --verify, edit, render of a part, recipe and hand-off at the command line."""
+    where = ["--model", "tiny", "--workspace", str(folder)]
+    common = [*where, f"--audio={sound}", "--vad", "energy"]
+    assert preprocess([*where, f"--clip={name}", "--verify"]) in (0, 1)
+    listed, out = folder / f"{name[:180]}.json", folder / f"{name[:180]}.mp4"
+    assert main(["edit", *common, f"--output={listed}", f"--edl={listed.with_suffix('.edl')}"]) == 0
+    save_edits(single_clip(Source(name, "talk", 2), frame_count(len(load_audio(sound)), SAMPLE_RATE)), listed)
+    assert (
+        main(["render", *common, f"--edits={listed}", "--frames", "0-1", f"--output={out}", "--quality", "draft"]) == 0
+    )
+    assert probe(out).frames == 2
+    assert main(["recipe", str(out)]) == 0
+    hand = ["handoff", *common[:-2], f"--clip={name}", "--frames", "0-0", f"--output={folder / 'shots'}"]
+    assert main(hand) == 0
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        'it\'s "a" %d %03d [0-9]* talk', "two\nlines talk", "--model talk", "a..b concat:a|b talk\\back..",
+        unicodedata.normalize("NFC", "é talk\x1b[31m"), unicodedata.normalize("NFD", "é talk"), "x" * 200 + "talk",
+    ],
+)  # fmt: skip
+def test_names_of_any_kind_go_through_every_command(
+    name: str, few: Path, speech: np.ndarray, capsys: pytest.CaptureFixture[str]
+) -> None:
+    short_clip(few / "core_clips" / "tiny" / f"{name}.mp4", frames=2)
+    preprocess_clip(ClipLibrary(few).clip("tiny", name), detector=StillFace())
+    sound = few / f"{name[:200]}.wav"
+    save_wav(sound, speech[35_200:41_600])
+    through_everything(few, name, sound)
+    assert "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.skipif(os.name != "posix", reason="names are bytes there only")
+def test_a_sound_whose_name_is_no_text_goes_through_every_command(few: Path, speech: np.ndarray) -> None:
+    sound = few / os.fsdecode(b"\xff.wav")
+    save_wav(sound, speech[35_200:41_600])
+    through_everything(few, "silence", sound)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"), [("ü" * 120 + "talk", "too long"), (os.fsdecode(b"\xff talk"), "is no text")]
+)
+def test_names_that_no_clip_can_have_are_told_and_do_not_stop_the_others(
+    name: str, said: str, few: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copy(few / "core_clips" / "tiny" / "silence.mp4", few / "core_clips" / "tiny" / f"{name}.mp4")
+    assert preprocess(["--model", "tiny", "--workspace", str(few)]) == 0
+    (note,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("note: ")]
+    assert f"{name + '.mp4'!r} is ignored: its name" in note
+    assert said in note
+    assert [clip.name for clip in ClipLibrary(few).clips("tiny")] == ["silence", "02,08s talk"]

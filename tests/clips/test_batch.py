@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from clips.batch import load_jobs
 from clips.errors import ClipError
 from clips.library import SAMPLE_SPEECH
 from clips.recipe import read_recipe
+from clips.video import probe
 
 
 @pytest.fixture
@@ -44,7 +46,9 @@ TWO = {"audio": "two.wav", "output": "two.mp4", "clip": "silence", "unblended": 
 
 def test_jobs_are_rendered_as_they_say_and_then_skipped(run, folder, capsys):
     assert run([ONE, TWO]) == 0
-    assert "2 done, 0 skipped, 0 failed" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "2 done, 0 skipped, 0 failed" in said
+    assert len(re.findall(r"mean seam score \d\.\d\d \(worst frame's \d\.\d\d, at frame \d+; every fifth", said)) == 1
     assert read_recipe(folder / "one.mp4").settings["feather_amount"] == 20
     assert read_recipe(folder / "two.mp4").base == "silence"
     assert (folder / "two plain.mp4").is_file()
@@ -100,6 +104,19 @@ def test_a_job_that_fails_is_reported_and_the_rest_is_rendered(run, folder, caps
     ):  # fmt: skip
         assert told.count(reason) == said.count(reason) == 1
     assert sorted(path.name for path in folder.glob("*.mp4")) == ["one.mp4"]
+
+
+def test_a_damaged_sound_is_used_as_far_as_it_goes_and_told_in_the_summary(run, folder, capsys):
+    whole = (folder / "one.wav").read_bytes()
+    (folder / "cut.wav").write_bytes(whole[: len(whole) // 2])
+    cut = ONE | {"audio": "cut.wav"}
+    for state in ("done", "skipped"):
+        assert run([cut, TWO]) == 0
+        told = capsys.readouterr().out.split("0 failed\n")[1]
+        assert re.search(
+            r"note on one\.mp4: the sound cut\.wav is damaged soon after 0\.3 s: .* 0\.3 s of the 0\.6 s", told
+        )
+        assert probe(folder / "one.mp4").frames == 8, state
 
 
 def test_a_batch_that_is_stopped_goes_on_where_it_was(run, folder, capsys, monkeypatch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import shutil
 from fractions import Fraction
@@ -10,7 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from clips.__main__ import main as clips_main
 from clips.errors import ClipError
+from clips.inspect import main as statistics
 from clips.landmarks import ClipLandmarks
 from clips.library import (
     BUNDLED,
@@ -20,8 +23,12 @@ from clips.library import (
     clip_kind,
     default_workspace,
     measure_appearance,
+    workspace_folder,
 )
+from clips.preprocess import main as preprocess
 from clips.video import VideoWriter, read_frames
+from models.__main__ import main as models_main
+from models.train import main as train
 
 LS1 = BUNDLED / "LS1"
 
@@ -164,3 +171,38 @@ def test_the_workspace_is_named_by_the_environment(monkeypatch: pytest.MonkeyPat
     assert default_workspace() == Path("workspace")
     monkeypatch.setenv("SEAMLINE_WORKSPACE", os.fspath(tmp_path))
     assert ClipLibrary().workspace == tmp_path
+
+
+@pytest.mark.parametrize("door", ["clips", "models", "preprocess", "statistics", "train"])
+@pytest.mark.parametrize("named_by", ["flag", "environment"])
+def test_a_workspace_that_is_a_file_is_refused_by_every_command(
+    door: str, named_by: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "file"
+    path.write_text("no folder")
+    flags = ["--workspace", str(path)] if named_by == "flag" else []
+    if named_by == "environment":
+        monkeypatch.setenv("SEAMLINE_WORKSPACE", str(path))
+    try:
+        code = {
+            "clips": lambda: clips_main(["describe", *flags]),
+            "models": lambda: models_main(["list", *flags]),
+            "preprocess": lambda: preprocess(flags),
+            "statistics": lambda: statistics(["--stats", *flags]),
+            "train": lambda: train(["--name", "Ada", "--footage", str(path), *flags]),
+        }[door]()
+    except SystemExit as stop:
+        code = stop.code
+    assert code == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    named = ", named by SEAMLINE_WORKSPACE," if named_by == "environment" and door != "train" else ""
+    assert f"{path}{named} is a file; name a folder" in said.err
+
+
+def test_a_folder_named_by_nobody_may_come_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SEAMLINE_WORKSPACE", raising=False)
+    monkeypatch.chdir(tmp_path)
+    assert workspace_folder("") == Path("workspace")
+    with pytest.raises(argparse.ArgumentTypeError, match="elsewhere does not exist; create it first"):
+        workspace_folder("elsewhere")

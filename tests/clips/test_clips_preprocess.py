@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 import cv2
@@ -15,9 +17,10 @@ import numpy as np
 import pytest
 
 from clips.errors import ClipError
-from clips.landmarks import Detection, read_lms
+from clips.landmarks import Detection, FaceMeshDetector, read_lms
 from clips.library import BUNDLED, ClipLibrary
-from clips.preprocess import main, preprocess_clip, report_table, verify_clip
+from clips.own_video import open_own_video
+from clips.preprocess import _is_upside_down, main, preprocess_clip, report_table, verify_clip
 from clips.video import VideoWriter, read_frames
 
 ROOT = Path(__file__).parents[2]
@@ -77,6 +80,29 @@ def test_a_face_that_lies_is_told_and_not_called_small(library: ClipLibrary) -> 
     report = verify_clip(clip)
     assert any("turned 89 degrees counter-clockwise" in reason for reason in report.reasons), report.reasons
     assert not any("smaller" in reason for reason in report.reasons)
+
+
+@pytest.mark.parametrize("source", ["silence", "05,20s talk evening"])
+def test_a_face_upside_down_is_found_as_it_lies_and_told(source: str, tmp_path: Path) -> None:
+    """The detector finds an upright face in it, which is not there, and is fairly sure of it."""
+    path = tmp_path / "core_clips" / "Ada" / "down talk.mp4"
+    path.parent.mkdir(parents=True)
+    with VideoWriter(path, 640, 640) as writer:
+        for frame in read_frames(LS1 / f"{source}.mp4", 0, 12):
+            writer.write(np.ascontiguousarray(frame[::-1, ::-1]))
+    clip, upright = ClipLibrary(tmp_path).clip("Ada", "down talk"), ClipLibrary().clip("LS1", source).landmarks()
+    preprocess_clip(clip)
+    assert np.abs(639 - clip.landmarks().points - upright.points[:12]).max() < 0.03 * upright.face_size_px
+    report = verify_clip(clip)
+    assert any(re.search(r"turned 1(79|80) degrees .* -vf hflip,vflip", one) for one in report.reasons), report.reasons
+    with pytest.raises(ClipError, match=r"down talk\.mp4: the face is not upright: .* hflip,vflip"):
+        open_own_video(path, tmp_path, "Ada")
+
+
+def test_no_bundled_clip_is_taken_for_upside_down() -> None:
+    with closing(FaceMeshDetector()) as detector:
+        for clip in ClipLibrary().clips("LS1"):
+            assert not _is_upside_down(clip, clip.landmarks(), detector), clip.name
 
 
 def test_only_what_is_new_or_changed_by_content_is_processed(library: ClipLibrary) -> None:

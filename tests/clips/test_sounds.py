@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clips.audio import SAMPLE_RATE, load_audio, save_wav
+from clips.audio import SAMPLE_RATE, hear, load_audio, save_wav
 from clips.errors import ClipError
 from clips.ffmpeg import ffmpeg_exe
 from clips.library import SAMPLE_SPEECH
@@ -81,7 +81,8 @@ def test_every_common_kind_is_heard(made, speech, name):
     film = ["-i", str(made / "silent.mp4"), "-map", "1:v", "-map", "0:a"] if name.startswith("film") else []
     command = [ffmpeg_exe(), "-v", "error", "-y", "-nostdin", "-i", str(made / "source.wav"), *film, *KINDS[name]]
     subprocess.run([*command, str(made / name)], check=True, capture_output=True)
-    heard = load_audio(made / name)
+    heard, notes = hear(made / name)
+    assert notes == ()
     assert heard.dtype == np.float32
     assert abs(len(heard) - len(speech)) <= 0.08 * SAMPLE_RATE  # what lossy codecs add: a block at the end
     assert likeness(heard, speech, round(DELAYS.get(name, 0) * SAMPLE_RATE / 1000)) > (0.95 if "8 " in name else 0.98)
@@ -175,3 +176,96 @@ def test_a_small_file_that_lasts_for_days_is_not_unpacked(tmp_path):
     )  # fmt: skip
     assert (tmp_path / "long.flac").stat().st_size < 500_000
     assert len(load_audio(tmp_path / "long.flac", limit_s=20)) == 20 * SAMPLE_RATE
+
+
+LONG_KINDS = {
+    "pcm.wav": (), "constant.mp3": ("-ar", "44100"), "variable.mp3": ("-ar", "44100", "-q:a", "2"),
+    "begun.m4a": ("-ar", "48000", "-movflags", "+faststart"), "raw.aac": ("-ar", "48000"), "pcm.flac": (),
+    "vorbis.ogg": ("-c:a", "libvorbis", "-ar", "44100"), "speech.opus": ("-ar", "48000"), "film.webm": ("-ar", "48000"),
+    "pcm.aiff": (),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def long_sounds(tmp_path_factory) -> Path:
+    """The whole sample, 7.2 s, in the common kinds."""
+    folder = tmp_path_factory.mktemp("long sounds")
+    for name, how in LONG_KINDS.items():
+        command = [ffmpeg_exe(), "-v", "error", "-nostdin", "-i", str(SAMPLE_SPEECH), *how, str(folder / name)]
+        subprocess.run(command, check=True)
+        assert hear(folder / name)[1] == (), name
+    return folder
+
+
+def test_a_good_file_gives_no_note(made, long_sounds, tmp_path):
+    """Joined to pictures that last longer, tagged at its end, with a cover, or with a length that nobody filled in."""
+    sound, film = str(made / "source.wav"), tmp_path / "film.jpg"
+    say = [ffmpeg_exe(), "-v", "error", "-y", "-nostdin"]
+    subprocess.run([*say, "-f", "lavfi", "-i", "testsrc=s=64x64", "-frames:v", "1", str(film)], check=True)
+    for name in ("cover.mp3", "cover.m4a", "cover.flac"):
+        command = [
+            *say,
+            "-i",
+            sound,
+            "-i",
+            str(film),
+            "-map",
+            "0",
+            "-map",
+            "1",
+            "-c:v",
+            "mjpeg",
+            "-disposition:v",
+            "attached_pic",
+        ]
+        subprocess.run(
+            [*command, "-metadata", "title=Decoding error\n[x] CRC mismatch", str(tmp_path / name)], check=True
+        )
+    for name in ("longer.mp4", "longer.mkv", "longer.avi", "longer.ts"):
+        command = [*say, "-i", sound, "-f", "lavfi", "-i", "testsrc=s=64x64:d=4", "-c:a", "aac", "-b:a", "128k"]
+        subprocess.run([*command, str(tmp_path / name)], check=True)
+    for kind in ("wav", "flac", "mp3", "webm"):
+        piped = subprocess.run([*say, "-i", sound, "-f", kind, "-"], check=True, capture_output=True).stdout
+        (tmp_path / f"piped.{kind}").write_bytes(piped)
+    (tmp_path / "switched off.wav").write_bytes(header(20_000, 0))
+    (tmp_path / "wrong by its header.wav").write_bytes(header(20_000, 40_044))
+    mp3 = (long_sounds / "constant.mp3").read_bytes()
+    (tmp_path / "tagged.mp3").write_bytes(mp3 + b"TAG" + b"x" * 125)
+    (tmp_path / "lyrics.mp3").write_bytes(mp3 + b"LYRICSBEGIN" + b"z" * 500 + b"000511LYRICS200TAG" + b"x" * 125)
+    (tmp_path / "padded.mp3").write_bytes(mp3 + bytes(3000))
+    (tmp_path / "joined.ogg").write_bytes(2 * (long_sounds / "vorbis.ogg").read_bytes())
+    film.unlink()
+    assert {path.name: note for path in tmp_path.iterdir() for note in hear(path)[1]} == {}
+
+
+@pytest.mark.parametrize("name", list(LONG_KINDS))
+def test_a_cut_off_file_says_how_much_of_it_is_used(long_sounds, tmp_path, name):
+    content = (long_sounds / name).read_bytes()
+    (tmp_path / name).write_bytes(content[: len(content) // 2])
+    samples, (note,) = hear(tmp_path / name)
+    seconds = len(samples) / SAMPLE_RATE
+    assert 2.4 < seconds < 4.4
+    assert f"the sound {name} is damaged soon after " in note
+    assert f" is used, {seconds:.1f} s" in note
+    assert "again" in note
+    assert 0.5 * seconds < float(note.split("soon after ")[1].split(" s")[0]) <= seconds + 0.05
+    assert np.array_equal(samples, load_audio(tmp_path / name))
+    if name not in ("raw.aac", "vorbis.ogg", "speech.opus"):  # these do not say how long they are
+        assert "of the 7.2 s that it should last" in note
+
+
+@pytest.mark.parametrize("name", [name for name in LONG_KINDS if not name.startswith("pcm") or name == "pcm.flac"])
+def test_garbage_inside_is_told_with_its_place(long_sounds, tmp_path, name):
+    """Not in a wav or aiff: any bytes are samples there."""
+    content = bytearray((long_sounds / name).read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 3000] = np.random.default_rng(3).bytes(3000)
+    (tmp_path / name).write_bytes(content)
+    samples, (note,) = hear(tmp_path / name)
+    assert len(samples) > 6.5 * SAMPLE_RATE
+    assert 2 < float(note.split("soon after ")[1].split(" s")[0]) < 4.5
+    assert f" is used, {len(samples) / SAMPLE_RATE:.1f} s" in note
+
+
+def test_what_lies_behind_the_limit_is_not_asked_for(long_sounds):
+    assert hear(long_sounds / "constant.mp3", limit_s=2)[1] == ()
