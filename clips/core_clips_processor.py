@@ -66,6 +66,7 @@ REGISTRATION_SIGMA_FRAMES = 1.5
 REGISTRATION_REACH = 6
 """Frames on either side that smoothing looks at: four times sigma, beyond which a Gaussian counts nothing."""
 REGISTRATIONS_KEPT = 4096
+FLOORS_KEPT = 64
 
 Value = TypeVar("Value")
 
@@ -151,7 +152,8 @@ class Shot:
 class CoreClipsProcessor:
     """Drives one model's core clips with speech.
 
-    model_name: a model of the library or the workspace, with core clips of the same name. workspace: None
+    model_name: a model of the library or the workspace; one without core clips of its name takes people's own videos
+    only. workspace: None
     is `default_workspace()`. settings: defaults of the blend. editing: how speech is found and clips are cut; None
     takes the defaults with vad_method. best_clips: core-clips mode drives only so many talk clips, those with the best
     landmarks (`clips.best_clips`); None: all. runtime: what runs the network, see
@@ -181,14 +183,14 @@ class CoreClipsProcessor:
         workspace = default_workspace() if workspace is None else workspace
         cache: dict[str, Any] = {} if picture_cache_bytes is None else {"cache_bytes": picture_cache_bytes}
         self.model: LipSyncModel = LipSyncModel.load(model_name, workspace, device=device, runtime=runtime, **cache)
-        self.clips: dict[str, CoreClip] = {clip.name: clip for clip in ClipLibrary(workspace).clips(model_name)}
+        self.clips: dict[str, CoreClip] = {clip.name: clip for clip in ClipLibrary(workspace).any_clips(model_name)}
         self._own: dict[str, CoreClip] = {}
         self.workspace = workspace
         self._frames: dict[str, ClipFrames] = {}
         self._plates = FrameCache(PLATE_CACHE_BYTES)
         self._parsing: dict[str, tuple[ParsingMasks | None, str]] = {}
         self._registrations = Recent[Registration](REGISTRATIONS_KEPT)
-        self._floors = Recent[float | None](len(self.clips))
+        self._floors = Recent[float | None](FLOORS_KEPT)
         self._floors_begun: set[str] = set()
         self._measuring = threading.Lock()
         self._landmarks: dict[str, tuple[ClipLandmarks, ClipLandmarks]] = {}
@@ -347,27 +349,27 @@ class CoreClipsProcessor:
         if name in self._own:
             return self._own[name]
         if name not in self.clips:  # perhaps it came since
-            self.clips = {clip.name: clip for clip in ClipLibrary(self.workspace).clips(self.model_name)}
+            self.clips = {clip.name: clip for clip in ClipLibrary(self.workspace).any_clips(self.model_name)}
         if name not in self.clips:
-            known = ", ".join(map(repr, self.clips))
+            known = ", ".join(repr(clip.name) for clip in ClipLibrary(self.workspace).clips(self.model_name))
             raise ClipError(f"clip {name!r} does not exist for {self.model_name}; there are: {known}")
         return self.clips[name]
 
     def clips_changed(self) -> None:
         """Look for the clips anew. What is kept by a clip's name is forgotten: another one may have it now."""
-        clips = {clip.name: clip for clip in ClipLibrary(self.workspace).clips(self.model_name)}
+        clips = {clip.name: clip for clip in ClipLibrary(self.workspace).any_clips(self.model_name)}
         with self._lock:
             self.clips = clips
             for kept in (self._frames, self._parsing, self._landmarks):
                 kept.clear()
-            self._mismatches, self._floors = Recent[PoseMismatch](2), Recent[float | None](len(clips))
+            self._mismatches, self._floors = Recent[PoseMismatch](2), Recent[float | None](FLOORS_KEPT)
             self._floors_begun.clear()
 
     def _automatic_clips(self) -> tuple[Sequence[CoreClip], tuple[str, ...]]:
         """Clips that can be cut together: those of one size, in the light of the silence clip (of the first clip
         when there is none), and of these the best by landmarks."""
         everything, unusable = [], []
-        for clip in self.clips.values():
+        for clip in self.clips.values() or ClipLibrary(self.workspace).clips(self.model_name):
             try:
                 check_upright(clip)
                 clip.appearance_distance(clip)  # needs landmarks and the light measured with them

@@ -211,7 +211,19 @@ class ClipLibrary:
 
     def clips(self, model: str) -> list[CoreClip]:
         """Clips of a model: silence first, then by name. ClipError for an unknown model, or one without clips."""
-        folders = _find(model, self._model_folders(), "model")
+        found = self.any_clips(model)
+        if not found:
+            folder = self.workspace / "core_clips" / model
+            ignored = "".join(f"; {one}" for one in self.strays(model)[:3])
+            raise ClipError(
+                f"expected core clips of the model {model!r}; there is no {SUFFIX} file with 'silence' or 'talk' in "
+                f"its name; put clips into {folder}, or use a video of your own{ignored}"
+            )
+        return found
+
+    def any_clips(self, model: str) -> list[CoreClip]:
+        """As `clips`; [] for a model that was trained or put into checkpoint/ and has no clips yet."""
+        folders = _find(model, self._known_models(), "model")
         landmarks = self.workspace / "landmarks" / model
         found: dict[str, CoreClip] = {}
         for path in chain.from_iterable(map(_entries, folders)):
@@ -226,17 +238,11 @@ class ClipLibrary:
             if kind is not None and is_frame_folder(path) and remark is not None and not _no_clip_name(path.name):
                 marks = landmarks / (path.name + LANDMARKS_SUFFIX)
                 found[path.name] = CoreClip(path.name, model, kind, path, marks, remark)
-        if not found:
-            ignored = "".join(f"; {one}" for one in self.strays(model)[:3])
-            raise ClipError(
-                f"expected core clips of the model {model!r}; its folder has no {SUFFIX} file with 'silence' or 'talk' "
-                f"in its name; put clips into {self.workspace / 'core_clips' / model}{ignored}"
-            )
         return sorted(found.values(), key=lambda clip: (clip.kind != "silence", clip.name))
 
     def strays(self, model: str) -> list[str]:
         """In words, what lies in the model's folders or right above them, looks like a clip and is taken for none."""
-        places = [*_find(model, self._model_folders(), "model"), self._frame_folders(model)]
+        places = [*_find(model, self._known_models(), "model"), self._frame_folders(model)]
         said = [word for path in chain.from_iterable(map(_entries, places)) if (word := _why_not(path))]
         for path in _entries(self.workspace / "core_clips"):
             if path.is_file() and path.suffix.lower() in (SUFFIX, *OTHER_VIDEOS):
@@ -246,6 +252,11 @@ class ClipLibrary:
     def clip(self, model: str, name: str) -> CoreClip:
         """One clip by its name. ClipError that lists what exists, for a name that does not."""
         return _find(name, {clip.name: clip for clip in self.clips(model)}, f"clip of {model}")
+
+    def _known_models(self) -> dict[str, list[Path]]:
+        """`_model_folders`, and an empty list for each other model that has a checkpoint."""
+        trained = [folder for folder in _entries(self.workspace / "checkpoint") if folder.is_dir()]
+        return {folder.name: [] for folder in trained} | self._model_folders()
 
     def _model_folders(self) -> dict[str, list[Path]]:
         """Folders of each model with clips as files, those of the workspace last; an empty list for a model that has

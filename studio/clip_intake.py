@@ -41,7 +41,7 @@ class ClipIntake:
         """
         if not isinstance(model, str):
             raise ClipError(f"the model must be a name; got {type(model).__name__}")
-        known = [clip.name for clip in self._library.clips(model)]
+        known = [clip.name for clip in self._library.any_clips(model)]
         name = plain_name(name, "clip")
         if name.lower().endswith(SUFFIX):
             name = plain_name(name[: -len(SUFFIX)], "clip")

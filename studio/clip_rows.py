@@ -69,7 +69,7 @@ def clip_plots(workspace: Path, model: str) -> dict[str, object]:
 
 
 def _usable(workspace: Path, model: str) -> tuple[list[CoreClip], list[CoreClip]]:
-    clips = ClipLibrary(workspace).clips(model)
+    clips = ClipLibrary(workspace).any_clips(model)
     usable = [clip for clip in clips if up_to_date_landmarks(clip) is not None]
     return usable, [clip for clip in clips if clip not in usable]
 

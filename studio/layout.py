@@ -328,7 +328,7 @@ def _returner(sessions: Sessions, names: list[str]) -> Callable[..., list[object
         models = sessions.models()
         if link.model is not None and link.model not in models:
             raise ClipError(f"the link's model {link.model!r} does not exist here; there are: {', '.join(models)}")
-        model: object = link.model or gr.skip()
+        model = gr.Dropdown(choices=models, **({} if link.model is None else {"value": link.model}))
         base: object = gr.skip()
         if link.base is not None:
             bases = sessions.bases(link.model or FIRST_MODEL, person_of(request))
@@ -352,8 +352,9 @@ def _hearer(sessions: Sessions) -> Callable[..., tuple[object, None]]:
             raise ClipError("expected a sound; nothing was recorded: allow the microphone, or upload a file")
         if model is not None:  # what is laid over the clips here is there when the session opens
             person = person_of(request)
-            known = base if base in sessions.bases(model, person) else AUTOMATIC
-            sessions.make(model, Path(sound), known, owner=person)
+            bases = sessions.bases(model, person)
+            if bases:
+                sessions.make(model, Path(sound), base if base in bases else bases[0], owner=person)
         return sound, None
 
     return hear
@@ -366,17 +367,14 @@ def _opener(sessions: Sessions) -> Callable[..., tuple[Any, ...]]:
         """Session for the viewer, the scrubber's length and place, the bases of the model, and the switch of parsing
         masks, which is shown where the model's clips have some: elsewhere it would do nothing."""
         if not isinstance(model, str):
-            raise ClipError(
-                "there is no model with core clips; put one into the workspace's checkpoint/ and core_clips/"
-            )
+            raise ClipError("there is no model; put one into the workspace's checkpoint/")
         bases = sessions.bases(model, person_of(request))
         offered = gr.Dropdown(choices=bases)  # a choice made meanwhile stays
         if base not in bases:
-            base = AUTOMATIC
+            base = bases[0] if bases else None
             offered = gr.Dropdown(choices=bases, value=base)
-        if not audio:
-            empty = json.dumps({"empty": "Upload speech or record it, at the top left: the mouth follows it."})
-            return empty, gr.Slider(), offered, gr.skip()
+        if base is None or not audio:
+            return json.dumps({"model": model, **_nothing_open(model, base)}), gr.Slider(), offered, gr.skip()
         session = sessions.open(model, Path(audio), base, owner=person_of(request))
         edits = session.performance.edits
         linked = "linked" in _told(before or "") and 0 <= frame < edits.frames
@@ -388,6 +386,14 @@ def _opener(sessions: Sessions) -> Callable[..., tuple[Any, ...]]:
         return json.dumps(session.describe()), scrubber, offered, parsing
 
     return open_session
+
+
+def _nothing_open(model: str, base: str | None) -> dict[str, str]:
+    """What the page says in the place of a picture, while it has no base or no speech."""
+    if base is None:
+        cure = "Add videos of its person under Clips: the mouth is drawn on them."
+        return {"what": "No clips yet", "empty": f"{model} has no core clips yet. {cure}"}
+    return {"what": "No speech yet", "empty": "Upload speech or record it, at the top left: the mouth follows it."}
 
 
 def _shown_frames(session_text: str | None) -> int | None:

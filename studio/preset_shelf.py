@@ -163,7 +163,7 @@ class PresetShelf:
         if model is None:
             return Scope()
         library = ClipLibrary(self._workspace)
-        library.clips(model)
+        library.any_clips(model)
         of_model = clip is None or clip == AUTOMATIC or is_own_video(clip)
         return Scope(model, None if of_model else library.clip(model, str(clip)).name)
 

@@ -136,7 +136,7 @@ def _differences(recipe: Recipe, sessions: Sessions, owner: str) -> Iterator[str
     if recipe.base not in sessions.bases(model, owner):
         yield f"its base {recipe.base!r} is not among the clips of {model}: choose another one at the top"
         return
-    clips = {clip.name: clip.sha256 for clip in ClipLibrary(sessions.workspace).clips(model)}
+    clips = {clip.name: clip.sha256 for clip in ClipLibrary(sessions.workspace).any_clips(model)}
     if is_own_video(recipe.base):
         clips[recipe.base] = file_sha256(sessions.own_videos.find(owner, recipe.base))
     for clip in recipe.clips:

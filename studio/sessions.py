@@ -82,15 +82,16 @@ class Sessions:
         self.used = time.monotonic()  # when a session was last asked for
 
     def models(self) -> list[str]:
-        """Models that have both a checkpoint and core clips."""
+        """Models that have a checkpoint."""
         from models.lip_sync import list_models
 
-        return [name for name in list_models(self.workspace) if name in ClipLibrary(self.workspace).models()]
+        return list(list_models(self.workspace))
 
     def bases(self, model: str, owner: str = "") -> list[str]:
-        """What can stand under the face: the automatic choice first, then each clip, then this person's own videos."""
-        clips = [clip.name for clip in ClipLibrary(self.workspace).clips(model)]
-        return [AUTOMATIC, *clips, *self.own_videos.bases(owner)]
+        """What can stand under the face: the automatic choice, each clip, then this person's own videos; for a model
+        without clips only these."""
+        clips = [clip.name for clip in ClipLibrary(self.workspace).any_clips(model)]
+        return [*([AUTOMATIC] if clips else []), *clips, *self.own_videos.bases(owner)]
 
     def open(self, model: str, audio: Path, base: str, *, owner: str = "") -> Session:
         """Lay a sound over a base. ClipError or ModelError say what cannot be used."""

@@ -67,8 +67,8 @@ export function clipsView(root, { base, changed, choose, say }) {
 
   function tell(words) {
     const unfit = state.rows.filter((row) => !row.passed).length;
-    const count = `${state.model}: ${state.rows.length} clips, best first${unfit ? `, ${unfit} unfit` : ""}${state.own.length ? "; below them your own videos" : ""}`;
-    one("header p").textContent = words || count;
+    const count = `${state.model}: ${state.rows.length} clip${state.rows.length === 1 ? "" : "s, best first"}${unfit ? `, ${unfit} unfit` : ""}${state.own.length ? "; below them your own videos" : ""}`;
+    one("header p").textContent = words || (state.rows.length || state.own.length ? count : `${state.model}: no clips yet. Add one below.`);
   }
 
   async function show(pane) {

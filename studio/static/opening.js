@@ -37,8 +37,8 @@ export function openingStage() {
     clearTimeout(timer);
     view.dataset.stage = "waiting";
     const address = `/studio/plate?${new URLSearchParams({ model, base })}`;
-    if (plate.getAttribute("src") !== address) plate.src = address;
-    plate.hidden = false;
+    if (base && plate.getAttribute("src") !== address) plate.src = address;
+    plate.hidden = !base; // a model without clips has none
     steps(model, 0);
     follow(model, turn);
   }

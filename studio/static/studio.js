@@ -328,7 +328,7 @@ function open(text) {
 }
 
 function titled() {
-  byId("sl-what").textContent = session?.token ? title() : "No speech yet";
+  byId("sl-what").textContent = session?.token ? title() : session?.what || "No speech yet";
   byId("sl-what").title = session?.token ? `The network runs in ${session.network}` : "";
 }
 
@@ -337,7 +337,7 @@ const NO_PICTURE = "There is no picture yet.";
 
 // What can act now; the rest says why not.
 function able() {
-  const open = session?.token ? "" : NO_SPEECH;
+  const open = session?.token ? "" : session?.empty || NO_SPEECH;
   const seen = picture.header ? "" : NO_PICTURE;
   const videos = viewer.view === "renders";
   const ends = (at, why) => (videos ? "" : open || (wanted?.frame === at ? why : ""));

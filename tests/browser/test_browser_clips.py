@@ -1,8 +1,12 @@
 """The Clips view: ranking, plots, card; clips and own videos added, used, renamed, removed, cancelled, refused."""
 
+import shutil
+
 import numpy as np
 import pytest
 from test_browser_main_job import SETTLED, STATE
+
+from models.lip_sync import BUNDLED as MODELS
 
 CLIPS = "window.seamline.parts().clips"
 ADDING = f"{CLIPS}.adding"
@@ -60,6 +64,34 @@ def shows(page, base):
 def forgive(page, status):
     """The browser's own line about an answer that the page has put into words."""
     page.faults[:] = [fault for fault in page.faults if str(status) not in fault]
+
+
+def test_a_model_that_came_since_is_listed_and_asks_for_clips(page, studio, films):
+    new = studio[1] / "checkpoint" / "new"
+    shutil.copytree(MODELS / "LS1", new)
+    try:
+        page.reload()
+        settled(page)
+        page.click("#sl-model input")
+        page.get_by_role("option", name="new").click()
+        page.wait_for_function("document.querySelector('#sl-blank').innerText.includes('new has no core clips yet')")
+        assert page.inner_text("#sl-what") == "No clips yet"
+        assert page.input_value("#sl-base input") == ""
+        page.keyboard.press("9")
+        page.wait_for_function(f"{CLIPS}.state.card && {CLIPS}.state.model === 'new'", timeout=WAIT)
+        assert "new: no clips yet" in page.inner_text("#sl-clips header")
+        add(page, films / "short.mp4", "first talk")
+        told(page, "is ready")
+        shows(page, "core clips")
+        page.keyboard.press("2")
+        settled(page, f"{STATE}.header.clip === 'first talk'")
+        page.click("#sl-model input")
+        page.get_by_role("option", name="LS1").click()
+        page.wait_for_function("document.querySelector('#sl-what').textContent.startsWith('LS1')", timeout=WAIT)
+        settled(page)
+    finally:
+        shutil.rmtree(new)
+        shutil.rmtree(studio[1] / "core_clips" / "new", ignore_errors=True)
 
 
 def test_clips_are_ranked_plotted_described_and_chosen(page):

@@ -89,6 +89,14 @@ def test_kind_follows_the_name(name: str, kind: str | None) -> None:
     assert clip_kind(name) == kind
 
 
+def test_a_model_without_clips_is_known(library: ClipLibrary) -> None:
+    (library.workspace / "checkpoint" / "New").mkdir(parents=True)
+    assert library.any_clips("New") == []
+    assert "New" not in library.models()
+    with pytest.raises(ClipError, match=r"expected core clips of the model 'New'; .*; put clips into .*New, or use a"):
+        library.clips("New")
+
+
 def test_unknown_names_say_what_exists(library: ClipLibrary) -> None:
     with pytest.raises(ClipError, match="no model is called 'LS2'; did you mean 'LS1'\\? there are: 'Ada', 'LS1'"):
         library.clips("LS2")

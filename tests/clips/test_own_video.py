@@ -72,6 +72,30 @@ def own(
     return made
 
 
+def test_a_model_without_core_clips_is_driven_over_a_video_of_ones_own(
+    own: CoreClipsProcessor, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "space" / "checkpoint" / "bare").mkdir(parents=True)
+    save_wav(tmp_path / "say.wav", sound(12))
+    mine = film(tmp_path / "my talk.mp4", 6)
+    command = [
+        "render",
+        "--workspace",
+        str(tmp_path / "space"),
+        "--model",
+        "bare",
+        "--audio",
+        str(tmp_path / "say.wav"),
+    ]
+    command += ["--output", str(tmp_path / "made.mp4")]
+    assert main([*command, "--base-video", str(mine)]) == 0
+    assert len(list(read_frames(tmp_path / "made.mp4"))) == 12
+    for more in ([], ["--clip", "silence"]):
+        capsys.readouterr()
+        assert main([*command, *more]) == 2
+        assert "expected core clips of the model 'bare'" in capsys.readouterr().err
+
+
 class TurnedFace(StillFace):
     """The bundled face turned in the picture, clockwise above 0."""
 

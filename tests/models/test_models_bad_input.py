@@ -296,7 +296,7 @@ def test_info_tells_what_a_model_is(tmp_path, capsys):
     code, out, _ = said(capsys, "info", "ME", "--workspace", str(model_folder(tmp_path, None)))
     assert code == 0
     assert "ave (assumed: write `mode: hubert` into card.yaml" in out
-    assert "clips       none: no model is called 'ME'" in out
+    assert "clips       none: expected core clips of the model 'ME'" in out
     code, _, err = said(capsys, "info", "nobody")
     assert code == 2
     assert "there are: LS1" in err
