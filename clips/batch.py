@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 MAX_FILE_BYTES = 1 << 20
 MAX_JOBS = 10_000
+MAX_VALUES = 2 * MAX_FILE_BYTES
+"""Values and letters of a file with its aliases written out; one without any has fewer."""
+
 KEYS = ("audio", "output", "model", "clip", "preset", "settings", "quality", "editing", "unblended")
 
 
@@ -105,7 +108,25 @@ def _read(path: Path) -> Mapping[Any, Any]:
         ) from error
     if not isinstance(content, Mapping):
         raise ClipError(f"{path.name} must hold 'jobs:' and a list; got {type(content).__name__}")
+    _check_size(content, path.name)
     return content
+
+
+def _check_size(content: object, name: str) -> None:
+    """ClipError for content that holds far more than its file: aliases within aliases, which take all memory once they
+    are written out."""
+    size, left = 0, [content]
+    while left:
+        one = left.pop()
+        size += 1 + (len(one) if isinstance(one, str) else 0)
+        if size > MAX_VALUES:
+            raise ClipError(
+                f"{name} holds too much once its aliases (*name) are written out; write the jobs out instead"
+            )
+        if isinstance(one, Mapping):
+            left += [*one, *one.values()]
+        elif isinstance(one, list | tuple | set):
+            left += one
 
 
 def _job(entry: object, defaults: Mapping[Any, Any], folder: Path, workspace: Path | None) -> Job:
@@ -123,6 +144,8 @@ def _job(entry: object, defaults: Mapping[Any, Any], folder: Path, workspace: Pa
     for key, value in values.items():
         if not isinstance(value, str) or not value:
             raise ClipError(f"{key} must be a text; got {str(value)[:60]!r}; put it into quotation marks")
+        if "\0" in value:
+            raise ClipError(f"{key} must not hold a NUL character; got {value[:60]!r}")
     for key in ("audio", "output"):
         if key not in values:
             raise ClipError(f"{key} is missing")
@@ -142,9 +165,8 @@ def _mapping(group: str, values: Mapping[Any, Any]) -> dict[Any, Any]:
 
 def _unknown(key: object, known: Sequence[str]) -> str:
     near = difflib.get_close_matches(str(key).lower(), known, n=1, cutoff=0.5)
-    return f"{str(key)[:60]!r} is not known; " + (
-        f"did you mean {near[0]}? " * bool(near) + f"there are {', '.join(known)}"
-    )
+    guess = f"did you mean {near[0]}? " if near else ""
+    return f"{str(key)[:60]!r} is not known; {guess}there are {', '.join(known)}"
 
 
 class _Processors:

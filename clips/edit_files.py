@@ -68,7 +68,7 @@ def load_edits(path: Path | str) -> EditList:
     if path.stat().st_size > MOST_BYTES:
         raise ClipError(f"expected an edit list of at most {MOST_BYTES >> 20} MB; {path.name} is larger")
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8-sig"))  # editors on Windows write a mark
     except (OSError, ValueError, RecursionError) as e:
         raise ClipError(f"expected an edit list in JSON; {path.name} cannot be read as such ({e})") from e
     return parse_edits(content, path.name)

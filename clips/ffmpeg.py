@@ -45,22 +45,23 @@ def ffmpeg_version() -> str:
 
 def check_source(path: Path | str, what: str) -> Path:
     """The path of an existing file that is not empty; else ClipError. `what` names it: "video", "sound"."""
+    a_what = f"{'an' if what[0] in 'aeiou' else 'a'} {what}"
     if "\0" in str(path):
-        raise ClipError(f"expected the path of a {what} file; got one with a NUL character; choose another file")
+        raise ClipError(f"expected the path of {a_what} file; got one with a NUL character; choose another file")
     path = Path(path)
     if os.path.isdir(path):
-        raise ClipError(f"expected a {what} file; {path} is a folder; name a file inside it")
+        raise ClipError(f"expected {a_what} file; {path} is a folder; name a file inside it")
     try:
         size = path.stat().st_size
     except OSError as error:
         raise ClipError(
-            f"expected a {what} file; {path} cannot be opened ({error.strerror}); check the name"
+            f"expected {a_what} file; {path} cannot be opened ({error.strerror}); check the name"
         ) from error
     if size == 0:
-        raise ClipError(f"expected a {what} file; {path.name} is empty (0 bytes); export or upload it again")
+        raise ClipError(f"expected {a_what} file; {path.name} is empty (0 bytes); export or upload it again")
     if path.is_file() and _is_playlist(path):
         raise ClipError(
-            f"expected a {what} file; {path.name} is a playlist and cannot be read; give the {what} it names instead"
+            f"expected {a_what} file; {path.name} is a playlist and cannot be read; give the {what} it names instead"
         )
     return path
 

@@ -400,9 +400,9 @@ def add_commands(commands: Any) -> None:
 
 def frame_span(text: str) -> FrameRange:
     """ "A-B" or "A", both included. ArgumentTypeError for anything else."""
-    first, _, last = text.partition("-")
+    first, to, last = text.partition("-")
     try:
-        return FrameRange(int(first), int(last or first) + 1)
+        return FrameRange(int(first), int(last if to else first) + 1)
     except ValueError:
         raise argparse.ArgumentTypeError(f"expected frames as A-B with A <= B, e.g. 40-60; got {text!r}") from None
 

@@ -264,7 +264,7 @@ class ClipLandmarks:
     @property
     def face_size_px(self) -> float:
         """Median side of the generator's square over the clip, in px."""
-        widths = [self.at(i).anchor("crop_right")[0] - self.at(i).anchor("crop_left")[0] for i in range(len(self))]
+        widths = [abs(self.at(i).anchor("crop_right")[0] - self.at(i).anchor("crop_left")[0]) for i in range(len(self))]
         return float(np.median(widths))
 
     @property

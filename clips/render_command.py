@@ -98,6 +98,9 @@ def count(text: str) -> int:
 def render_command(args: argparse.Namespace) -> int:
     """Check what can be checked at once, then render."""
     started = time.monotonic()
+    for flag in ("model", "clip", "preset"):
+        if getattr(args, flag) == "":  # a variable of the shell that holds nothing
+            raise ClipError(f"--{flag} needs a name; got an empty one; leave it out for the default")
     like = None if args.like is None else read_recipe(args.like)
     if like is None and args.audio is None:
         raise ClipError("render needs a sound; give it with --audio")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -134,11 +135,20 @@ def test_a_batch_that_is_stopped_goes_on_where_it_was(run, folder, capsys, monke
     monkeypatch.undo()
 
 
+NESTED = [f", &{new} [{', '.join([f'*{old}'] * 10)}]" for old, new in pairwise("abcdefghij")]
+BOMB = f"jobs: [&a [x, x, x, x, x, x, x, x, x, x]{''.join(NESTED)}]"
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
         ("jobs: [{audio: a.wav, output: a.mp4, qualty: high}]", "job 1: 'qualty' is not known; did you mean quality?"),
         ("job: []", "did you mean jobs?"),
+        ("shots: []", "'shots' is not known; there are defaults, jobs"),
+        ("jobs: [{audio: a.wav, output: a.mp4, 1: 2}]", "job 1: '1' is not known; there are audio, output"),
+        ('jobs: [{audio: "a\\0", output: a.mp4}]', "job 1: audio must not hold a NUL character"),
+        ("jobs: [{audio: s, output: &a [*a]}]", "too much once its aliases"),
+        (BOMB, "too much once its aliases"),
         ("jobs: []", "1 to 10000 jobs"),
         ("jobs: 3", "jobs must be a list"),
         ("- a", "must hold 'jobs:'"),

@@ -55,6 +55,8 @@ def assert_refused(done, said, folder):
         (["--set", "feather_amount=nan"], "feather_amount must be between 0 and 60; got nan"),
         (["--set", "fether_amount=20"], "did you mean feather_amount"),
         (["--dissolve-frames", "9"], "dissolve_frames must be a whole number between 0 and 6; got 9"),
+        (["--clip", ""], "--clip needs a name; got an empty one"),
+        (["--model", ""], "--model needs a name; got an empty one"),
         (["--preset", "klassik"], "preset 'klassik' does not exist; there are: default, classic"),
     ],
 )

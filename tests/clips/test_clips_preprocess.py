@@ -95,6 +95,8 @@ def test_a_face_upside_down_is_found_as_it_lies_and_told(source: str, tmp_path: 
     assert np.abs(639 - clip.landmarks().points - upright.points[:12]).max() < 0.03 * upright.face_size_px
     report = verify_clip(clip)
     assert any(re.search(r"turned 1(79|80) degrees .* -vf hflip,vflip", one) for one in report.reasons), report.reasons
+    assert report.face_size_px == pytest.approx(upright.face_size_px, rel=0.05)
+    assert 0 < report.jitter_pct < 2
     with pytest.raises(ClipError, match=r"down talk\.mp4: the face is not upright: .* hflip,vflip"):
         open_own_video(path, tmp_path, "Ada")
 

@@ -34,6 +34,8 @@ def test_the_file_gives_the_list_back(tmp_path):
     assert load_edits(tmp_path / "a list.json") == EDITS
     assert len((tmp_path / "a list.json").read_text(encoding="utf-8").splitlines()) == 5
     assert [p.name for p in tmp_path.iterdir()] == ["a list.json"]
+    (tmp_path / "a list.json").write_text(edits_as_text(EDITS), encoding="utf-8-sig")
+    assert load_edits(tmp_path / "a list.json") == EDITS
 
 
 @pytest.mark.parametrize(
