@@ -100,7 +100,8 @@ class Performance:
     """A sound laid over clips: everything a frame depends on but the settings.
 
     wav: float32 (samples,) mono 16 kHz. features: (rows, D) of the model. notes: what a person
-    should know about the choice of clips, in words. sound_file, sound_sha256: name and hash of the file the sound came
+    should know about the sound and the choice of clips, in words. damage: those of them that tell of a sound that is
+    used in part. sound_file, sound_sha256: name and hash of the file the sound came
     in, None for samples.
     """
 
@@ -109,6 +110,7 @@ class Performance:
     edits: EditList
     base: str
     notes: tuple[str, ...] = ()
+    damage: tuple[str, ...] = ()
     key: object = field(default_factory=object)
     sound_file: str | None = None
     sound_sha256: str | None = None
@@ -234,7 +236,7 @@ class CoreClipsProcessor:
         features = self.model.features(wav, path)
         notes = (*damage, *notes, *render_notes([*self.clips.values(), *self._own.values()], edits))
         return Performance(
-            wav, features, edits, base, notes,
+            wav, features, edits, base, notes, damage,
             sound_file=path.name if path else None, sound_sha256=file_sha256(path) if path else None,
         )  # fmt: skip
 

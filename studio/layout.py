@@ -376,6 +376,8 @@ def _opener(sessions: Sessions) -> Callable[..., tuple[Any, ...]]:
         if base is None or not audio:
             return json.dumps({"model": model, **_nothing_open(model, base)}), gr.Slider(), offered, gr.skip()
         session = sessions.open(model, Path(audio), base, owner=person_of(request))
+        for damage in session.performance.damage:
+            gr.Warning(damage, title="Speech")
         edits = session.performance.edits
         linked = "linked" in _told(before or "") and 0 <= frame < edits.frames
         if _shown_frames(before) != edits.frames and not linked:  # another sound: a frame in its first speech

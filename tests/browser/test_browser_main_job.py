@@ -300,6 +300,18 @@ def test_cancel_stops_the_render(page, studio):
     assert page.inner_text("#sl-progress").strip() == "Cancelled; nothing was written."
 
 
+def test_a_sound_that_is_cut_off_is_used_and_told(page, tmp_path):
+    settled(page)
+    from clips.library import SAMPLE_SPEECH
+
+    whole = SAMPLE_SPEECH.read_bytes()
+    (tmp_path / "half.wav").write_bytes(whole[: len(whole) // 2])
+    replace_sound(page, tmp_path / "half.wav")
+    toast = page.wait_for_selector(".toast-body.warning", timeout=30_000)
+    assert "the sound half.wav is damaged" in toast.inner_text()
+    settled(page, "document.querySelector('#sl-what').textContent.includes('90 frames')")
+
+
 def test_help_has_a_place_of_its_own(page):
     """What is told of a control covers no other one."""
     settled(page)
