@@ -3,6 +3,7 @@
 import hashlib
 import re
 import wave
+from base64 import b64encode
 
 import numpy as np
 import pytest
@@ -11,6 +12,24 @@ STATE = "window.seamline.state"
 COMPARE = "window.seamline.parts().compare.state"
 SETTLED = f"{STATE}.exact && !{STATE}.pending && {STATE}.header.score !== undefined && !{STATE}.header.old"
 VIEWS = ("original", "unblended", "result", "matte", "overlay", "difference", "heat")
+
+DROPPED = """([where, files]) => {
+  const carried = new DataTransfer();
+  const read = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
+  for (const [name, text] of files) carried.items.add(new File([read(text)], name));
+  const target = document.querySelector(where);
+  const how = { bubbles: true, cancelable: true, dataTransfer: carried };
+  const send = (kind) => target.dispatchEvent(new DragEvent(kind, how));
+  const taken = !send("dragover");
+  const lit = getComputedStyle(document.querySelector(".sl-drop-mark")).display !== "none";
+  send("drop");
+  return [taken, lit];
+}"""
+
+
+def dropped(page, *files, where="#sl-canvas"):
+    """Drops (name, content) files; whether they were taken, and whether the mark for videos was lit."""
+    return page.evaluate(DROPPED, [where, [(name, b64encode(content).decode()) for name, content in files]])
 
 
 def settled(page, more="true"):
@@ -77,10 +96,11 @@ def test_upload_slider_render_and_compare(page, tmp_path):
 
 
 def replace_sound(page, path):
-    """Clear the loaded sound and upload another one."""
+    """Clear the loaded sound and choose another one."""
     page.click("#sl-audio .icon-button-wrapper button[aria-label='Clear']")
-    page.wait_for_selector("#sl-audio input[type=file]", state="attached")
-    page.set_input_files("#sl-audio input[type=file]", path)
+    with page.expect_file_chooser() as chooser:
+        page.click("#sl-audio .upload-container")
+    chooser.value.set_files(path)
 
 
 DRAG = """async ([name, values]) => {
@@ -277,11 +297,16 @@ def test_a_text_file_as_sound_is_a_message_and_the_page_goes_on(page, tmp_path):
     page.wait_for_function("document.querySelector('#sl-what').textContent === 'No speech yet'", timeout=10_000)
     page.wait_for_function("document.querySelector('#sl-blank').innerText.includes('Upload speech or record it')")
     assert "Error" not in page.inner_text(".toast-title")
-    replace_sound(page, speech_file(tmp_path))
+    assert page.is_visible("#sl-audio .upload-container")
+    sound = speech_file(tmp_path)
+    assert dropped(page, (sound.name, sound.read_bytes()), where="#sl-audio .upload-container") == [True, False]
     page.wait_for_function("document.querySelector('#sl-what').textContent.includes('30 frames')", timeout=30_000)
     settled(page)
-    # Gradio's own player writes this one to the console for a file that is no sound.
-    page.faults[:] = [fault for fault in page.faults if "Waveform load error" not in fault]
+    assert dropped(page, ("notes.txt", b"this is no sound"), where="#sl-audio") == [True, False]
+    page.wait_for_function(
+        "[...document.querySelectorAll('.toast-body')].some((t) => t.innerText.includes('notes.txt'))"
+    )
+    settled(page, "document.querySelector('#sl-what').textContent.includes('30 frames')")
 
 
 def test_cancel_stops_the_render(page, studio):

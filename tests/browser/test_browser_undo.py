@@ -3,25 +3,13 @@
 import json
 
 import pytest
-from test_browser_main_job import SETTLED, STATE, settled
+from test_browser_main_job import SETTLED, STATE, dropped, settled
 
 from blending import BlendSettings
 
 STEPS = "window.seamline.parts().steps.state"
 DROP = "window.seamline.parts().drop.state"
 FEATHER = "#sl-feather_amount input"
-DROPPED = """([where, files]) => {
-  const carried = new DataTransfer();
-  const read = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
-  for (const [name, text] of files) carried.items.add(new File([read(text)], name));
-  const target = document.querySelector(where);
-  const how = { bubbles: true, cancelable: true, dataTransfer: carried };
-  const send = (kind) => target.dispatchEvent(new DragEvent(kind, how));
-  const taken = !send("dragover");
-  const lit = getComputedStyle(document.querySelector(".sl-drop-mark")).display !== "none";
-  send("drop");
-  return [taken, lit];
-}"""
 
 
 def steps(page, past, future, more="true"):
@@ -187,12 +175,6 @@ def film(tmp_path_factory):
     settings = BlendSettings(feather_amount=12, colour="mean_std")
     processor.generate_video(performance, folder / "film.mp4", settings, frames=FrameRange(40, 65), quality="draft")
     return folder / "film.mp4"
-
-
-def dropped(page, *files, where="#sl-canvas"):
-    from base64 import b64encode
-
-    return page.evaluate(DROPPED, [where, [(name, b64encode(content).decode()) for name, content in files]])
 
 
 def test_a_dropped_video_brings_its_recipe_back(page, film):
