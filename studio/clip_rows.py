@@ -40,7 +40,17 @@ def clip_table(workspace: Path, model: str) -> list[dict[str, object]]:
     A clip without landmarks has passed False and the reason; its figures are None. rank: place by score; origin:
     "bundled", "workspace" (it can be renamed and removed) or "frames"; parsing: "found", "none" or "left aside".
     """
-    usable, others = _usable(workspace, model)
+    clips = ClipLibrary(workspace).any_clips(model)
+    try:
+        return _table(workspace, clips)
+    except ClipError:
+        if ClipLibrary(workspace).any_clips(model) == clips:
+            raise
+        return clip_table(workspace, model)  # one of them was renamed or removed meanwhile
+
+
+def _table(workspace: Path, listed: Sequence[CoreClip]) -> list[dict[str, object]]:
+    usable, others = _usable(listed)
     rows = [unusable_row(clip, _why_unusable(clip)) for clip in others]
     if usable:
         found = assessment(usable, workspace)
@@ -61,15 +71,14 @@ def clip_table(workspace: Path, model: str) -> list[dict[str, object]]:
 def clip_plots(workspace: Path, model: str) -> dict[str, object]:
     """The lines of each clip over its frames, best first, as JSON values; at most PLOT_POINTS of a line, None where
     there is none. words: what the score is made of."""
-    usable, _ = _usable(workspace, model)
+    usable, _ = _usable(ClipLibrary(workspace).any_clips(model))
     if not usable:
         return {"words": "", "clips": []}
     found = assessment(usable, workspace)
     return {"words": found.score_words, "clips": [_plots(one, found.lead) for one in found.ranking]}
 
 
-def _usable(workspace: Path, model: str) -> tuple[list[CoreClip], list[CoreClip]]:
-    clips = ClipLibrary(workspace).any_clips(model)
+def _usable(clips: Sequence[CoreClip]) -> tuple[list[CoreClip], list[CoreClip]]:
     usable = [clip for clip in clips if up_to_date_landmarks(clip) is not None]
     return usable, [clip for clip in clips if clip not in usable]
 

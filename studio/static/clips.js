@@ -22,7 +22,8 @@ const COLUMNS = [
 const PANES = [["table", "Table"], ["plots", "Plots"], ["card", "Model"]];
 
 // base(): what is shown now; changed(): bases were added or are gone; choose(base, { stay }): use it, and stay in this view; say(message): what went wrong.
-export function clipsView(root, { base, changed, choose, say }) {
+// base(): the page's; changing(on): a clip may go, and what shows it with it; changed(): the clips are others.
+export function clipsView(root, { base, changing: hold, changed, choose, say }) {
   root.innerHTML = `
     <header><div class="sl-tabs" role="tablist">${PANES.map(([pane, title]) => `<button type="button" role="tab" data-pane="${pane}">${title}</button>`).join("")}</div><p class="sl-dim"></p></header>
     <div class="sl-pane" data-pane="table" tabindex="0"><table></table><ul></ul></div>
@@ -164,6 +165,7 @@ export function clipsView(root, { base, changed, choose, say }) {
   // What the studio says of it stands in the dialog, and stays until it is closed where there is something to say.
   async function act(call) {
     try {
+      await hold(true);
       const { said, next } = await call();
       state.said = said || "Done.";
       one(".sl-change p").textContent = state.said;
@@ -172,9 +174,12 @@ export function clipsView(root, { base, changed, choose, say }) {
       changing = null;
       one("[data-do=rename]").hidden = one("[data-do=remove]").hidden = true;
       await open(state.model);
-      if (shown) choose(next, { stay: true });
-      else changed();
+      if (shown) {
+        choose(next, { stay: true });
+        tell(`The base is ${next} now.`);
+      } else changed();
     } catch (error) {
+      hold(false);
       state.said = error.message;
       one(".sl-change p").textContent = error.message;
     }

@@ -604,6 +604,7 @@ function wire() {
   listed = renders.refresh().then(able);
   clips = clipsView(byId("sl-clips"), {
     base: () => session?.base,
+    changing: (on) => dock.hold(on),
     changed: () => byId("sl-refresh").click(),
     choose(name, { stay = false } = {}) {
       if (!stay) viewer.show("result");

@@ -31,6 +31,8 @@ export function timelineDock(root, { goto }) {
   let timer = 0;
   let soon = 0;
   let turn = 0;
+  let held = false;
+  const running = new Set(); // requests on their way
   let dragging = false;
 
   const height = () => ROWS.reduce((sum, [, tall]) => sum + tall + GAP, 0);
@@ -51,6 +53,7 @@ export function timelineDock(root, { goto }) {
   async function open(next) {
     const mine = ++turn;
     session = next;
+    held = false;
     told = null;
     scores = new Map();
     thumbs = new Map();
@@ -99,11 +102,24 @@ export function timelineDock(root, { goto }) {
     drawSoon();
   }
 
-  async function poll() {
-    if (!session || !settings || document.hidden) {
-      timer = setTimeout(poll, 4 * POLL_MS);
-      return;
-    }
+  // Asks for nothing while what is open may be closed; false: goes on. A session that is opened goes on by itself.
+  async function hold(on) {
+    held = on;
+    await Promise.allSettled(running);
+  }
+
+  function tracked(request) {
+    running.add(request);
+    request.catch(() => {}).finally(() => running.delete(request));
+    return request;
+  }
+
+  function poll() {
+    if (!session || !settings || document.hidden || held) timer = setTimeout(poll, 4 * POLL_MS);
+    else tracked(measure());
+  }
+
+  async function measure() {
     const mine = settings;
     try {
       const answer = await fetchJson("/studio/scan", { token: session.token, settings: mine.values });
@@ -141,10 +157,12 @@ export function timelineDock(root, { goto }) {
     for (let i = 0; i < count; i++) {
       const frame = Math.min(Math.floor(((i + 0.5) / count) * state.frames), state.frames - 1);
       if (thumbs.has(frame)) continue;
+      while (held) await new Promise((go) => setTimeout(go, POLL_MS));
+      if (mine !== turn) return;
       const image = new Image();
       image.src = `/studio/thumbnail/${session.token}/${frame}`;
       try {
-        await image.decode();
+        await tracked(image.decode());
       } catch {
         return;
       }
@@ -326,5 +344,5 @@ export function timelineDock(root, { goto }) {
     goto(Math.min(Math.max(place ?? state.frame + step, 0), state.frames - 1));
   });
   new ResizeObserver(() => { draw(); if (told) loadThumbs(turn); }).observe(root);
-  return { open, at, cover, changed, nextWorst, state };
+  return { open, at, cover, changed, hold, nextWorst, state };
 }

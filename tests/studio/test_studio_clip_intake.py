@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from fastapi.responses import JSONResponse
 from fastapi.testclient import TestClient
 
+import studio.clip_rows as clip_rows
 import studio.preparing as preparing_module
 import studio.uploaded_video as uploaded_video
 from clips.errors import ClipError
@@ -348,6 +349,20 @@ def test_the_table_ranks_fit_clips_first_and_tells_of_the_others(talk, tmp_path)
     assert [one["name"] for one in plots["clips"]] == [row["name"] for row in rows[:5]]
     assert all(0 < len(one["pose"]["yaw"]) <= 300 for one in plots["clips"])
     assert "Score: 100" in plots["words"]
+
+
+def test_a_clip_that_goes_while_the_table_is_made_is_left_out(talk, tmp_path, monkeypatch):
+    intake = ClipIntake(tmp_path)
+    assert added(intake, talk, "b talk") == "b talk"
+    verify = clip_rows.verify_clip
+
+    def gone_meanwhile(clip, one):
+        if clip.name == "b talk":
+            intake.remove("LS1", "b talk")
+        return verify(clip, one)
+
+    monkeypatch.setattr(clip_rows, "verify_clip", gone_meanwhile)
+    assert "b talk" not in [row["name"] for row in clip_table(tmp_path, "LS1")]
 
 
 def test_an_own_video_is_a_base_of_one_person_until_it_is_removed(talk, tmp_path):
