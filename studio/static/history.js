@@ -1,7 +1,7 @@
 // Finished renders, newest first: two videos of them, blended or not, go to the compare player as A and B.
 
 import { scoreColour } from "./inspect.js";
-import { differences, rangeOf, span, timeOf } from "./pair.js";
+import { differences, forerunnerOf, rangeOf, span, timeOf } from "./pair.js";
 
 const PLAIN = "/unblended";
 
@@ -22,7 +22,7 @@ export function renderHistory(root, { compare, offer, restore, say }) {
     return told;
   }
 
-  // newest: id of a render that was just finished; it is shown beside its unblended video.
+  // newest: id of a render that was just finished; it is shown beside the one before, or its unblended video.
   async function refresh(newest = "") {
     let entries;
     try {
@@ -38,7 +38,8 @@ export function renderHistory(root, { compare, offer, restore, say }) {
       if (state.a && !(entryOf(state.a) && entryOf(state.b))) close();
       draw();
     }
-    if (entryOf(newest)) choose(newest, "");
+    const place = state.entries.findIndex(({ id }) => id === newest);
+    if (place >= 0) choose(newest, forerunnerOf(state.entries.slice(place))?.id ?? "");
   }
 
   const entryOf = (choice) => state.entries.find(({ id }) => id === choice.replace(PLAIN, ""));

@@ -26,6 +26,13 @@ export function differences(one, other, plain = false) {
     .filter(([, a, b]) => known(a) && known(b) && a !== b);
 }
 
+// The render that a new one, the first of the list, is to be seen beside: the last one of the same frames of the same
+// sound that a browser plays, with other settings, model or base. Undefined: its unblended video tells more.
+export function forerunnerOf([one, ...before]) {
+  const frames = ({ sound, range, frames: count }) => JSON.stringify([sound, range?.[0] ?? 0, count]);
+  return before.find((other) => known(one.sound) && frames(one) === frames(other) && other.quality !== "lossless" && differences(one, other).length);
+}
+
 // Frames of the sound that both show: the first, how many, and how many each video has before it. Where there is none,
 // each is shown from its start, and `apart` is true.
 export function span(a, b) {

@@ -23,6 +23,7 @@ import { Viewer } from "./viewer.js";
 
 const SETTLE_MS = 120;
 const MOVED_MS = 1000;
+const REST_MS = 3000;
 const FLOOR_MS = 1500;
 const FLOOR_TRIES = 8;
 const ROOMY_PX = 940;
@@ -57,6 +58,8 @@ let settling = 0;
 let presetValues = null;
 let compare, dock, renders, clips, presets, stage, advice, steps, drop, sweeps; // made when their places are there
 let handAt = Infinity; // when a hand first moved something
+const lately = { at: -Infinity, held: false }; // when it last did anything, and whether it holds something now
+let finished = ""; // a render that was not shown when it was done, since the hand was at something else
 let rendering = false;
 let heatDrawn = -1;
 let listed = null; // the finished renders are, when it is kept
@@ -483,6 +486,13 @@ function showPair(pair) {
   viewer.show("renders");
 }
 
+function showFinished() {
+  const id = finished;
+  finished = "";
+  byId("sl-tab-compare").toggleAttribute("data-new", false);
+  renders.refresh(id);
+}
+
 // The timeline is of the videos while they are shown, and of the page's frame otherwise.
 function tellTimeline() {
   const { frame, first, frames } = compare.state;
@@ -644,6 +654,7 @@ function wire() {
     page = null;
     if (view !== "renders") compare.pause();
     tellTimeline();
+    if (view === "renders" && finished) showFinished();
     if (view === "renders" && !state.video && renders.state.entries.length) renders.choose(renders.state.entries[0].id, "");
     if (view === "sweep" && state.looping) roll();
     sweeps.shown(view === "sweep");
@@ -659,7 +670,11 @@ function wire() {
   document.querySelector("#sl-legend i").style.background = legendColours();
   // Where there is room for them, the rarer settings lie open.
   if (window.innerHeight >= ROOMY_PX) openMore(20);
-  for (const hand of ["pointerdown", "keydown", "input"]) window.addEventListener(hand, () => { handAt = Math.min(handAt, performance.now()); }, true);
+  for (const act of ["pointerdown", "keydown", "input"]) window.addEventListener(act, () => { handAt = Math.min(handAt, performance.now()); }, true);
+  for (const act of ["pointerdown", "keydown", "wheel"]) {
+    window.addEventListener(act, () => Object.assign(lately, { at: performance.now(), held: lately.held || act === "pointerdown" }), { capture: true, passive: true });
+  }
+  for (const end of ["pointerup", "pointercancel", "blur"]) window.addEventListener(end, () => Object.assign(lately, { at: performance.now(), held: false }), true);
   document.addEventListener("input", onHand, true);
   document.addEventListener("keydown", onKey);
   document.addEventListener("keyup", (event) => { if (event.key === "x") viewer.set({ held: false }); });
@@ -702,12 +717,21 @@ const CALLS = {
     const line = document.querySelector("#sl-progress p");
     document.querySelector("#sl-progress .sl-bar")?.toggleAttribute("data-running", true);
     if (line) line.textContent = "Starting; one render runs at a time";
+    lately.at = -Infinity; // the click itself is over
     const [first, stop] = session?.token ? loop.range(Math.round(Number(values[3])), session.frames, session.fps) : [0, 0];
     return [...values.slice(0, 4), values[2] === "loop" ? `${first}-${stop}` : "", ...values.slice(5)];
   },
-  // A render is finished.
-  compare(text) {
-    if (text) renders.refresh(text);
+  // A render is finished: it is shown, but not under a hand that is at something else by now.
+  async compare(text) {
+    if (!text) return;
+    if (!lately.held && performance.now() - lately.at > REST_MS) {
+      await renders.refresh(text);
+      return;
+    }
+    await renders.refresh();
+    finished = text;
+    byId("sl-tab-compare").toggleAttribute("data-new", true);
+    tellHint("The render is finished: 8 shows it.", true);
   },
   preset(text) {
     presetValues = JSON.parse(text);

@@ -325,6 +325,22 @@ def test_cancel_stops_the_render(page, studio):
     assert page.inner_text("#sl-progress").strip() == "Cancelled; nothing was written."
 
 
+def test_a_render_that_ends_under_a_moving_hand_waits_to_be_looked_at(page):
+    settled(page)
+    page.click("#sl-range label:has-text('Loop')")
+    page.click("#sl-render")
+    slider = page.locator("#sl-feather_amount input[type=range]").bounding_box()
+    page.mouse.move(slider["x"] + slider["width"] / 2, slider["y"] + slider["height"] / 2)
+    page.mouse.down()
+    page.wait_for_selector("#sl-tab-compare[data-new]", timeout=120_000)
+    assert page.evaluate("window.seamline.viewer.view") == "wipe"
+    assert "8 shows it" in page.inner_text("#sl-hint-text")
+    page.mouse.up()
+    page.keyboard.press("8")
+    page.wait_for_function(f"{STATE}.video && {COMPARE}.frames === 25", timeout=30_000)
+    assert page.locator("#sl-tab-compare[data-new]").count() == 0
+
+
 def test_a_sound_that_is_cut_off_is_used_and_told(page, tmp_path):
     settled(page)
     from clips.library import SAMPLE_SPEECH

@@ -267,3 +267,22 @@ def test_what_cannot_be_played_is_told(desk, videos):
     finally:
         for path in made:
             path.unlink(missing_ok=True)
+
+
+def test_a_new_render_is_seen_beside_the_last_one_that_it_can_be_compared_with(page):
+    new = {"id": "new", "sound": "a.wav", "frames": 50, "range": None, "quality": "draft", "settings": {"feather": 3}}
+    other = {"feather": 30}
+    entries = [
+        new,
+        {**new, "id": "the same", "quality": "draft"},
+        {**new, "id": "other sound", "sound": "b.wav", "settings": other},
+        {**new, "id": "other range", "range": [10, 60], "settings": other},
+        {**new, "id": "no browser plays it", "quality": "lossless", "settings": other},
+        {**new, "id": "it", "settings": other},
+        {**new, "id": "older", "settings": {"feather": 10}},
+    ]
+    found = "async (entries) => (await import('/studio/static/pair.js')).forerunnerOf(entries)?.id ?? ''"
+    assert page.evaluate(found, entries) == "it"
+    assert page.evaluate(found, entries[:5]) == ""
+    assert page.evaluate(found, entries[:1]) == ""
+    assert page.evaluate(found, [{**one, "sound": None} for one in entries]) == ""
