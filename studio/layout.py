@@ -319,9 +319,10 @@ def _returner(sessions: Sessions, names: list[str]) -> Callable[..., list[object
         link = read_link(query or "")
         sound: object = gr.skip()
         try:
-            session = sessions.get(_token(before))
-            own = session.owner == person_of(request) and session.audio.is_file()
-            if own and file_sha256(session.audio) != file_sha256(SAMPLE_SPEECH):  # that one is there already
+            session = sessions.get(_token(before), person_of(request))
+            if session.audio.is_file() and file_sha256(session.audio) != file_sha256(
+                SAMPLE_SPEECH
+            ):  # that one is there already
                 sound = str(session.audio)
         except ClipError:
             before = ""  # a session that is no longer open: the page begins with the sample
@@ -408,12 +409,12 @@ def _shown_frames(session_text: str | None) -> int | None:
 
 def _renderer(sessions: Sessions, renders: Renders, names: list[str]) -> Callable[..., Iterator[tuple[Any, ...]]]:
     def render_steps(
-        session_text: str, quality: str, part: str, frame: float, span: str, *values: object
+        session_text: str, quality: str, part: str, frame: float, span: str, request: gr.Request, *values: object
     ) -> Iterator[tuple[Any, ...]]:
         """Progress bar, and the finished render's id. span: the frames of the loop as "A-B", B the one after the last;
         "" for all."""
         try:
-            session = sessions.get(_token(session_text))
+            session = sessions.get(_token(session_text), person_of(request))
             settings = BlendSettings.parse(dict(zip(names, values, strict=True)))
             quality_named(quality)
             for state in renders.run(session, settings, frames=_frames(span), quality=quality):
@@ -441,10 +442,10 @@ def _frames(span: str) -> FrameRange | None:
     return FrameRange(int(first), int(stop))
 
 
-def _canceller(sessions: Sessions) -> Callable[[str, str], str]:
-    def cancel_render(session_text: str, shown: str) -> str:
+def _canceller(sessions: Sessions) -> Callable[[str, str, gr.Request], str]:
+    def cancel_render(session_text: str, shown: str, request: gr.Request) -> str:
         """Stops the page's own render, running or waiting."""
-        sessions.get(_token(session_text)).cancel.set()
+        sessions.get(_token(session_text), person_of(request)).cancel.set()
         said = _progress_bar(None, "Nothing is being rendered." if "Done in" in shown else CANCELLED)
         return f"{said}<!-- {time.monotonic_ns()} -->"  # Gradio leaves what the page wrote there over an equal text
 

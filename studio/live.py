@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from clips.errors import ClipError
 from models.errors import ModelError
+from studio.access import person_of
 from studio.preview import PreviewRequest, preview
 from studio.sessions import Sessions
 
@@ -54,29 +55,29 @@ class Live:
         await socket.accept()
         self._open += 1
         latest = _Latest()
-        worker = asyncio.create_task(self._answer(socket, latest))
+        worker = asyncio.create_task(self._answer(socket, latest, person_of(socket)))
         try:
             await _read(socket, latest)
         finally:
             self._open -= 1
             worker.cancel()
 
-    async def _answer(self, socket: WebSocket, latest: _Latest) -> None:
+    async def _answer(self, socket: WebSocket, latest: _Latest, person: str) -> None:
         while True:
             text = await latest.take()
-            answer = await anyio.to_thread.run_sync(self._reply, text, limiter=self._threads)
+            answer = await anyio.to_thread.run_sync(self._reply, text, person, limiter=self._threads)
             try:
                 await (socket.send_bytes(answer) if isinstance(answer, bytes) else socket.send_text(answer))
             except (WebSocketDisconnect, RuntimeError):
                 return  # the page has left
 
-    def _reply(self, text: str) -> bytes | str:
+    def _reply(self, text: str, person: str) -> bytes | str:
         seq = None
         try:
             request = PreviewRequest.model_validate_json(text)
             seq = request.seq
             self._asked()
-            return preview(self._sessions.get(request.token), request)
+            return preview(self._sessions.get(request.token, person), request)
         except ValidationError as e:
             first = e.errors()[0]
             message = (

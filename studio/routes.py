@@ -22,7 +22,7 @@ from studio.first_look import first_plate, plate_of
 from studio.history import Entry, RenderHistory
 from studio.links import link_query, read_link
 from studio.preset_shelf import PresetShelf
-from studio.sessions import Session, Sessions
+from studio.sessions import Sessions
 from studio.sweep import SweepRequest, read_axes, sweep_steps, sweepable
 from studio.timeline import ScanRequest, SeamScans, thumbnail, timeline
 from studio.tune import TuneRequest, tune_steps
@@ -148,12 +148,12 @@ def timeline_routes(sessions: Sessions, scans: SeamScans) -> APIRouter:
     router = APIRouter(prefix="/studio")
 
     @router.get("/timeline/{token}")
-    def timeline_of(token: str) -> dict[str, object]:
-        return timeline(sessions.get(token))
+    def timeline_of(token: str, request: Request) -> dict[str, object]:
+        return timeline(sessions.get(token, person_of(request)))
 
     @router.get("/thumbnail/{token}/{frame}")
-    def thumbnail_of(token: str, frame: int) -> Response:
-        picture = thumbnail(sessions.get(token), frame)
+    def thumbnail_of(token: str, frame: int, request: Request) -> Response:
+        picture = thumbnail(sessions.get(token, person_of(request)), frame)
         return Response(picture, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=3600"})
 
     @router.get("/plate")
@@ -169,13 +169,14 @@ def timeline_routes(sessions: Sessions, scans: SeamScans) -> APIRouter:
         return {"loaded": sessions.is_loaded(model)}
 
     @router.post("/advice")
-    def advice(wanted: AdviceRequest) -> dict[str, object]:
+    def advice(wanted: AdviceRequest, request: Request) -> dict[str, object]:
         scans.touch()
-        return advise(sessions.get(wanted.token), wanted.frame, BlendSettings.parse(wanted.settings)).describe()
+        session = sessions.get(wanted.token, person_of(request))
+        return advise(session, wanted.frame, BlendSettings.parse(wanted.settings)).describe()
 
     @router.post("/scan")
-    def scan(wanted: ScanRequest) -> dict[str, object]:
-        return scans.ask(sessions.get(wanted.token), BlendSettings.parse(wanted.settings))
+    def scan(wanted: ScanRequest, request: Request) -> dict[str, object]:
+        return scans.ask(sessions.get(wanted.token, person_of(request)), BlendSettings.parse(wanted.settings))
 
     return router
 
@@ -186,25 +187,19 @@ def sweep_routes(sessions: Sessions, scans: SeamScans) -> APIRouter:
     router = APIRouter(prefix="/studio")
     sweeps, tunes = Turns(at_once=2), Turns(at_once=1)
 
-    def own(token: str, request: Request) -> Session:
-        session, person = sessions.get(token), person_of(request)
-        if session.owner != person:
-            raise ClipError("this session is another person's; open the sound on your own page")
-        return session
-
     @router.get("/sweep/{token}")
     def settings(token: str, request: Request) -> list[dict[str, str]]:
-        return sweepable(own(token, request))
+        return sweepable(sessions.get(token, person_of(request)))
 
     @router.post("/sweep")
     def sweep(wanted: SweepRequest, request: Request) -> StreamingResponse:
-        session, settings = own(wanted.token, request), BlendSettings.parse(wanted.settings)
+        session, settings = sessions.get(wanted.token, person_of(request)), BlendSettings.parse(wanted.settings)
         axes = read_axes((wanted.down, None), (wanted.across, None), wanted.values)
         return as_lines(sweeps.take(person_of(request), sweep_steps(session, wanted.frame, settings, axes, scans)))
 
     @router.post("/tune")
     def tune(wanted: TuneRequest, request: Request) -> StreamingResponse:
-        session, settings = own(wanted.token, request), BlendSettings.parse(wanted.settings)
+        session, settings = sessions.get(wanted.token, person_of(request)), BlendSettings.parse(wanted.settings)
         return as_lines(tunes.take(person_of(request), tune_steps(session, settings, scans)))
 
     return router

@@ -15,7 +15,7 @@ from starlette.types import Scope
 from blending import warm_up
 from clips.errors import ClipError
 from models.errors import ModelError
-from studio.access import Access, Guard, password_check, user_by_cookie
+from studio.access import Access, Guard, password_check, person_of, user_by_cookie
 from studio.api import add_endpoints
 from studio.cache import keep_clean, without_cache_paths
 from studio.clip_intake import ClipIntake
@@ -82,7 +82,7 @@ def build_app(
     def preview_frame(wanted: PreviewRequest, request: Request) -> Response:
         refuse_foreign_pages(request)
         scans.touch()
-        body = preview(sessions.get(wanted.token), wanted)
+        body = preview(sessions.get(wanted.token, person_of(request)), wanted)
         return Response(body, media_type="application/octet-stream", headers={"Cache-Control": "no-store"})
 
     live = Live(sessions, asked=scans.touch)

@@ -147,16 +147,20 @@ class Sessions:
         for processor in processors:
             processor.rest()
 
-    def get(self, token: str) -> Session:
-        """The session of a token; ClipError when it is no longer open."""
+    def get(self, token: str, person: str) -> Session:
+        """The session of a token; ClipError when it is no longer open, or another person's. One that was opened without
+        an owner is anybody's."""
         self.touch()
         with self._lock:
             if token in self._closed:
                 raise ClipError(self._closed[token])
             if token not in self._sessions:
                 raise ClipError("this page's session is no longer open (the studio was restarted); reload the page")
+            session = self._sessions[token]
+            if session.owner not in ("", person):
+                raise ClipError("this session is another person's; open the sound on your own page")
             self._sessions.move_to_end(token)
-            return self._sessions[token]
+            return session
 
     def is_loaded(self, model: str) -> bool:
         """Whether the model need not be loaded any more."""

@@ -314,14 +314,14 @@ def test_open_sessions_are_told_what_became_of_their_clip(talk, tmp_path):
     opened, other = (sessions.open("LS1", SAMPLE_SPEECH, base) for base in ("a talk", "silence"))
     answer = client.post("/studio/clip/rename", json={"model": "LS1", "name": "a talk", "new": "b"})
     assert answer.json() == {"name": "b talk", "said": ""}
-    assert sessions.get(other.token) is other
+    assert sessions.get(other.token, "me") is other
     with pytest.raises(ClipError, match="'a talk' is called 'b talk' now"):
-        sessions.get(opened.token)
+        sessions.get(opened.token, "me")
     opened = sessions.open("LS1", SAMPLE_SPEECH, "b talk")
     assert opened.processor.shot(opened.performance, 30).generated is not None
     assert client.post("/studio/clip/remove", json={"model": "LS1", "name": "b talk"}).json()["removed"] == "b talk"
     with pytest.raises(ClipError, match="was removed; choose another base"):
-        sessions.get(opened.token)
+        sessions.get(opened.token, "me")
     # Another clip under the old name is not taken for the first.
     longer = actor(tmp_path / "longer.mp4", 20)
     assert list(intake.add(longer, "LS1", "b talk"))[-1].frames == 20

@@ -10,11 +10,15 @@ from fastapi.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
 from blending import BlendSettings
+from clips.errors import ClipError
 from clips.library import SAMPLE_SPEECH
 from studio import live as live_module
+from studio.access import COOKIE, Access, Guard
 from studio.live import MAX_MESSAGE_BYTES, Live, is_foreign
 from studio.preview import PreviewRequest, preview
+from studio.routes import timeline_routes
 from studio.sessions import Sessions
+from studio.timeline import SeamScans
 
 EVENING = "05,20s talk evening"
 
@@ -150,3 +154,38 @@ def test_layers_come_on_request_and_for_alpha_only(session):
     sizes = {layer["name"]: layer["bytes"] for layer in told["layers"]}
     assert sizes["local_plate"] == sizes["local_generated"] == 3 * side * side
     assert sizes["local_distance"] == 4 * told["local"]["cells"] ** 2
+
+
+def test_a_session_is_its_owners_wherever_it_is_asked_for(sessions):
+    from fastapi import FastAPI, WebSocket
+    from fastapi.responses import JSONResponse
+
+    app, live = FastAPI(), Live(sessions)
+    app.add_middleware(Guard, access=Access())
+    app.include_router(timeline_routes(sessions, SeamScans(lambda: False)))
+    app.exception_handler(ClipError)(lambda request, error: JSONResponse({"error": str(error)}, 422))
+
+    @app.websocket("/studio/live")
+    async def talk(socket: WebSocket) -> None:
+        await live.serve(socket)
+
+    people = ("a" * 20, "b" * 20)
+    token = sessions.open("LS1", SAMPLE_SPEECH, EVENING, owner=people[0]).token
+    for person in people:
+        client = TestClient(app, cookies={COOKIE: person})
+        asked = {"token": token, "frame": 30, "settings": {}}
+        answers = [
+            client.get(f"/studio/timeline/{token}"), client.get(f"/studio/thumbnail/{token}/0"),
+            client.post("/studio/scan", json={"token": token, "settings": {}}),
+            client.post("/studio/advice", json=asked),
+        ]  # fmt: skip
+        with client.websocket_connect("/studio/live") as socket:
+            socket.send_text(ask(token))
+            message = socket.receive()
+        if person == people[0]:
+            assert [answer.status_code for answer in answers] == [200] * 4
+            assert message.get("bytes")
+        else:
+            assert [answer.status_code for answer in answers] == [422] * 4
+            assert all("another person" in answer.json()["error"] for answer in answers)
+            assert "another person" in json.loads(message["text"])["error"]

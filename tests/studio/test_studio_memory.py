@@ -60,7 +60,7 @@ def look(session, *frames):
 
 def scan(session):
     scans = SeamScans()
-    while len((answer := scans.ask(sessions.get(session.token), settings))["scores"]) < 60:
+    while len((answer := scans.ask(sessions.get(session.token, session.owner), settings))["scores"]) < 60:
         assert not answer["error"], answer
         time.sleep(0.1)
 

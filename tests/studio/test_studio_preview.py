@@ -112,11 +112,11 @@ def test_bad_requests_name_what_is_wrong(session, frame, settings, message):
 
 def test_sessions_are_kept_apart_and_bounded(sessions, session):
     with pytest.raises(ClipError, match="reload the page"):
-        sessions.get("somebody else's")
+        sessions.get("somebody else's", "me")
     opened = [sessions.open("LS1", SAMPLE_SPEECH, EVENING).token for _ in range(3)]
     assert len(set(opened)) == 3
     assert len(sessions._sessions) <= SESSIONS_KEPT
-    assert sessions.get(session.token) is session
+    assert sessions.get(session.token, "me") is session
 
 
 def test_render_reports_and_leaves_both_videos(session, tmp_path):
