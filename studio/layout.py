@@ -71,8 +71,9 @@ CALLS = ("show", "compare", "opening", "opened", "starting", "preset")
 
 def page_head(*, live: bool) -> str:
     """Scripts of the page. live: whether the server speaks WebSocket."""
+    labels = json.dumps({control.name: control.label for control in BlendSettings.controls()})
     door = (
-        f"window.seamline = {{live: {json.dumps(live)}, early: [], state: {{}}}};"
+        f"window.seamline = {{live: {json.dumps(live)}, labels: {labels}, early: [], state: {{}}}};"
         f"for (const name of {json.dumps(CALLS)})"
         " window.seamline[name] = (...args) => { window.seamline.early.push([name, args]); };"
     )

@@ -32,7 +32,7 @@ export function say(lines, wrong = false) {
 
 const SCORE_COLOURS = { good: "#8fc49a", fair: "#d9a441", poor: "#e0604c", none: "#9a9a9a" };
 const VISIBLE = 0.5; // of a seam score: from here on a blend is noticed at the size of the page,
-const STRONG = 1; // and from here on at once
+export const STRONG = 1; // and from here on at once
 const AT_FLOOR = 1.1;
 const NO_BETTER = 1.05;
 

@@ -1,4 +1,4 @@
-// What two renders have in common and what differs. Pure functions of the entries of /studio/renders.
+// What two renders have in common and what differs, from the entries of /studio/renders.
 
 const ABOUT = ["model", "base", "sound", "quality", "range"];
 const known = (value) => value !== null && value !== undefined;
@@ -13,6 +13,9 @@ export function timeOf({ date }, now = new Date()) {
 
 export const rangeOf = ({ range, seconds }) => (range ? `${range[0]}–${range[1] - 1}` : known(seconds) ? `${seconds.toFixed(1)} s` : "");
 
+// Settings are called what they are called in the panel.
+const labelOf = (name) => (window.seamline.labels[name] ?? name).toLowerCase();
+
 // [name, value of one, value of the other] of what is known of both and differs; plain: settings do not count.
 export function differences(one, other, plain = false) {
   const told = (entry) => ({
@@ -22,7 +25,7 @@ export function differences(one, other, plain = false) {
   const [mine, others] = [told(one), told(other)];
   const whole = (name, value) => (name === "range" && !value ? "whole" : value);
   return Object.keys(mine)
-    .map((name) => [name.replaceAll("_", " "), whole(name, mine[name]), whole(name, others[name])])
+    .map((name) => [labelOf(name), whole(name, mine[name]), whole(name, others[name])])
     .filter(([, a, b]) => known(a) && known(b) && a !== b);
 }
 

@@ -1,4 +1,6 @@
 // The timeline dock: thumbnails, seam score, speech, cuts and landmark confidence over all output frames; scrubs.
+import { scoreGrade, STRONG } from "./inspect.js";
+
 export function timelineDock(root, { goto }) {
   const ROWS = [["thumbs", 44, ""], ["seam", 34, "Seam"], ["speech", 26, "Speech"], ["cuts", 18, "Clips"], ["sure", 10, "Face"]];
   const LABELS = 56;
@@ -9,9 +11,9 @@ export function timelineDock(root, { goto }) {
   const UNSURE = 0.7;
   const APART = 5;
   const TIP_PX = 12;
-  const HIGH = 1.0;
   const INK = { text: "#9a9a9a", line: "#d4d4d4", dim: "#5a5a5a", panel: "#232323", block: "#343434", talk: "#4a4a4a",
     bad: "#e0604c", warn: "#d9a441", head: "#ffffff", out: "rgba(27,27,27,.75)" };
+  const GRADES = { good: INK.line, fair: INK.warn, poor: INK.bad };
   const canvas = document.createElement("canvas");
   const tip = document.createElement("div");
   tip.className = "sl-timeline-tip";
@@ -245,11 +247,11 @@ export function timelineDock(root, { goto }) {
       }
     },
     seam(pen, y, tall) {
-      const top = Math.max(HIGH, ...scores.values());
+      const top = Math.max(STRONG, ...scores.values());
       columns((frame) => scores.get(frame)).forEach((score, column) => {
         if (score === null) return;
         const bar = Math.max(1, (score / top) * (tall - 2));
-        pen.fillStyle = score >= HIGH ? INK.bad : score >= HIGH / 2 ? INK.warn : INK.line;
+        pen.fillStyle = GRADES[scoreGrade(score)];
         pen.fillRect(LABELS + column, y + tall - bar, 1, bar);
       });
       pen.fillStyle = INK.bad;

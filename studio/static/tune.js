@@ -134,15 +134,17 @@ export function tunePane(root, { now, isEmpty, adopt, go }) {
   function mark() {
     const what = now();
     const { found } = state;
+    const lowest = found && [found.present, ...found.candidates].reduce((a, b) => (b && b.seam < a.seam ? b : a));
     for (const name of TILES) {
       const tile = tileOf(name);
       const told = name === "present" ? found?.present : found?.candidates.find((other) => other.name === name);
       const set = Boolean(told && what && haveValues(what.settings, told.values));
       tile.disabled = !told || state.stale || !what;
       tile.toggleAttribute("aria-current", set);
+      tile.classList.toggle("sl-tune-best", Boolean(told) && told === lowest);
       const title = name === "present" && told && !set ? "Before" : name[0].toUpperCase() + name.slice(1);
       const values = told ? `expansion ${shownValue(told.values.expansion_ratio)}, feather ${shownValue(told.values.feather_amount)}` : ABOUT[name][0];
-      tile.querySelector(".sl-tune-name").replaceChildren(element("b", "", title), ` ${values}${set && name !== "present" ? "  set" : ""}`);
+      tile.querySelector(".sl-tune-name").replaceChildren(element("b", "", title), ` ${values}${set && name !== "present" ? "  set" : ""}${told && told === lowest ? "  lowest" : ""}`);
       tile.querySelector(".sl-tune-score").textContent = told ? scoreOf(told, found) : found && name in found.missing
         ? `none keeps the mouth: ${found.missing[name].toFixed(2)} at best, ${found.floor} is asked for` : ABOUT[name][1];
     }

@@ -218,7 +218,7 @@ def test_the_list_tells_renders_apart_and_another_page_sees_what_is_new(desk, vi
     assert all(row["y"] + row["height"] <= box["y"] + box["height"] for row in rows)
     words = page.locator("#sl-history li .sl-words").all_inner_texts()[:3]
     assert [text.split("\n")[1] for text in words[:2]] == [
-        f"range {FIRST}–{STOP - 1}, feather amount 0, texture 1",
+        f"range {FIRST}–{STOP - 1}, feather 0, texture 1",
         "texture 0.5",
     ]
     assert len({text.split("\n")[0] for text in words}) == 3
