@@ -282,6 +282,7 @@ def test_a_new_render_is_seen_beside_the_last_one_that_it_can_be_compared_with(p
         {**new, "id": "older", "settings": {"feather": 10}},
     ]
     found = "async (entries) => (await import('/studio/static/pair.js')).forerunnerOf(entries)?.id ?? ''"
+    page.wait_for_function("window.seamline?.labels")
     assert page.evaluate(found, entries) == "it"
     assert page.evaluate(found, entries[:5]) == ""
     assert page.evaluate(found, entries[:1]) == ""
