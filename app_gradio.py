@@ -11,10 +11,15 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 
 def main() -> int:
-    from clips.library import workspace_folder
+    from clips.library import new_workspace_folder
 
     parser = argparse.ArgumentParser(prog="app_gradio.py", description="Start the Seamline studio.")
-    parser.add_argument("--workspace", type=workspace_folder, default="", help="where renders and your own clips are")
+    parser.add_argument(
+        "--workspace",
+        type=new_workspace_folder,
+        default="",
+        help="where renders and your own clips are; made if missing",
+    )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")
     parser.add_argument("--port", type=int, default=7860)
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
@@ -36,6 +41,7 @@ def main() -> int:
     from studio.cache import use_own_upload_folder
 
     workspace = args.workspace.resolve()
+    workspace.mkdir(parents=True, exist_ok=True)
     use_own_upload_folder(workspace)  # before Gradio looks for it
     from studio.access import hosts_of, read_accounts
     from studio.memory import keep_few_heaps

@@ -58,6 +58,14 @@ def workspace_folder(text: str) -> Path:
     raise argparse.ArgumentTypeError(f"expected a folder; {path}{said_by} {what}; {cure}")
 
 
+def new_workspace_folder(text: str) -> Path:
+    """As `workspace_folder`; a folder that is missing in one that is there is taken, to be made."""
+    path = Path(text)
+    if text and not os.path.lexists(path) and os.path.isdir(path.absolute().parent):
+        return path
+    return workspace_folder(text)
+
+
 def clip_kind(name: str) -> Kind | None:
     """What a clip is for: "silence" in its name, else "talk", in any case; None when neither is: it is ignored."""
     lowered = name.lower()

@@ -196,11 +196,12 @@ def build_page(sessions: Sessions, renders: Renders) -> gr.Blocks:
         ends = [after for opened in begun for after in (opened.success, opened.failure)]
         for answered in [*ends, *(sound.failure for sound in brought)]:
             answered(fn=None, js="() => window.seamline.opened()", queue=False, api_visibility="private")
-        gr.on(
-            [page.load, listed.change, model.select, base.select],
-            _explained(_preset_lister(sessions)), [listed, model, base, preset], [preset, chosen],
-            trigger_mode="always_last", **quiet,
-        )  # fmt: skip
+        presets: dict[str, Any] = {
+            "fn": _explained(_preset_lister(sessions)), "inputs": [listed, model, base, preset],
+            "outputs": [preset, chosen], "trigger_mode": "always_last", **quiet,
+        }  # fmt: skip
+        gr.on([page.load, listed.change, model.select, base.select], **presets)
+        taken.success(**presets)
         shown = [session, frame, *controls.values()]
         gr.on(
             [control.change for control in shown],

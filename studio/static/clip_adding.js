@@ -9,8 +9,8 @@ const KINDS = {
 export function clipAdding(form, { model, added, choose }) {
   form.innerHTML = `<div><span class="sl-tabs" role="radiogroup" aria-label="what it becomes">${Object.entries(KINDS).map(([kind, { what, help }]) =>
     `<button type="button" role="radio" data-kind="${kind}" data-help="${help}">${what}</button>`).join("")}</span>
-      <label class="sl-file">Choose a video<input type="file" accept="video/*" required></label><span class="sl-chosen"></span>
-      <input type="text" name="name" maxlength="60" required placeholder="name" aria-label="name" autocomplete="off">
+      <label class="sl-file">Choose a video<input type="file" accept="video/*"></label><span class="sl-chosen"></span>
+      <input type="text" name="name" maxlength="60" placeholder="name" aria-label="name" autocomplete="off">
       <button type="submit">Add</button><button type="button" data-do="stop" hidden>Cancel</button></div>
     <p class="sl-bar" hidden><i></i></p><div><output></output><button type="button" data-do="use" hidden>Use it as the base</button></div>`;
   const one = (selector) => form.querySelector(selector);
@@ -47,7 +47,11 @@ export function clipAdding(form, { model, added, choose }) {
     event.preventDefault();
     const file = one("input[type=file]").files[0];
     const name = one("input[name=name]").value.trim();
-    if (!file || !name || state.busy) return;
+    if (state.busy) return;
+    if (!file || !name) {
+      tell(file ? "The name is empty: give it one." : "Choose a video first, at the left.", { bad: true });
+      return;
+    }
     const { address, check } = KINDS[state.kind];
     const of = new URLSearchParams({ model: model(), name });
     busy(true);

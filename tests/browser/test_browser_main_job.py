@@ -401,6 +401,14 @@ def test_one_screen_and_nothing_cut(page, width, height):
         )  # the banner of errors alone is tinted
 
 
+def test_in_a_smaller_window_the_page_scrolls(page):
+    settled(page)
+    page.set_viewport_size({"width": 1024, "height": 700})
+    assert page.evaluate("[document.documentElement.scrollWidth, document.documentElement.scrollHeight]") == [1280, 800]
+    page.click("#sl-ask")
+    assert page.is_visible("#sl-sheet")
+
+
 def test_parsing_switch_is_shown_only_where_there_are_masks(page):
     settled(page)
     page.click("#sl-more button")

@@ -9,7 +9,7 @@ from test_browser_main_job import STATE, settled, speech_file
 STAGE = "document.getElementById('sl-view').dataset.stage"
 HINT = "document.getElementById('sl-hint-text').textContent"
 WHAT = "document.getElementById('sl-what').textContent"
-NO_SPEECH = "There is no speech yet"
+NO_SPEECH = "Upload speech or record it"
 
 
 def press_held(page, selector):

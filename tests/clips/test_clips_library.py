@@ -23,6 +23,7 @@ from clips.library import (
     clip_kind,
     default_workspace,
     measure_appearance,
+    new_workspace_folder,
     workspace_folder,
 )
 from clips.preprocess import main as preprocess
@@ -212,5 +213,8 @@ def test_a_folder_named_by_nobody_may_come_later(tmp_path: Path, monkeypatch: py
     monkeypatch.delenv("SEAMLINE_WORKSPACE", raising=False)
     monkeypatch.chdir(tmp_path)
     assert workspace_folder("") == Path("workspace")
+    assert new_workspace_folder(str(tmp_path / "elsewhere")) == tmp_path / "elsewhere"
+    with pytest.raises(argparse.ArgumentTypeError, match="there does not exist; create it first"):
+        new_workspace_folder(str(tmp_path / "elsewhere" / "there"))
     with pytest.raises(argparse.ArgumentTypeError, match="elsewhere does not exist; create it first"):
         workspace_folder("elsewhere")
