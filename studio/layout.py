@@ -69,6 +69,12 @@ CALLS = ("show", "compare", "opening", "opened", "starting", "preset")
 """What Gradio's events call on the page; before its own scripts are there, the calls wait."""
 
 
+SMALL = """<style>@media (max-width: 1279px), (max-height: 799px) {
+  html { overflow: auto !important; } html > body { overflow: visible !important; }
+}</style>"""
+"""In a window that is too small the page scrolls. Gradio would put its own class before such a rule of the style."""
+
+
 def page_head(*, live: bool) -> str:
     """Scripts of the page. live: whether the server speaks WebSocket."""
     labels = json.dumps({control.name: control.label for control in BlendSettings.controls()})
@@ -77,7 +83,7 @@ def page_head(*, live: bool) -> str:
         f"for (const name of {json.dumps(CALLS)})"
         " window.seamline[name] = (...args) => { window.seamline.early.push([name, args]); };"
     )
-    return f'<script>{door}</script><script type="module" src="/studio/static/studio.js"></script>'
+    return f'{SMALL}<script>{door}</script><script type="module" src="/studio/static/studio.js"></script>'
 
 
 def first_choice(sessions: Sessions) -> tuple[str | None, str]:

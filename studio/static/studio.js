@@ -335,12 +335,13 @@ function titled() {
   byId("sl-what").title = session?.token ? `The network runs in ${session.network}` : "";
 }
 
-const NO_SPEECH = "There is no speech yet: upload or record it, at the top left.";
+const NO_SPEECH = "Upload speech or record it, at the top left: the mouth follows it.";
+const nothing = () => session?.empty || NO_SPEECH; // why nothing is open
 const NO_PICTURE = "There is no picture yet.";
 
 // What can act now; the rest says why not.
 function able() {
-  const open = session?.token ? "" : session?.empty || NO_SPEECH;
+  const open = session?.token ? "" : nothing();
   const seen = picture.header ? "" : NO_PICTURE;
   const videos = viewer.view === "renders";
   const ends = (at, why) => (videos ? "" : open || (wanted?.frame === at ? why : ""));
@@ -562,7 +563,7 @@ const BUTTONS = { ",": "sl-prev", ".": "sl-next", f: "sl-fit", g: "sl-face", 0: 
 
 function whyNot(key) {
   if (key === "n" && !dock.state.worst.length) {
-    if (!session?.token) return NO_SPEECH;
+    if (!session?.token) return nothing();
     return dock.state.done ? "No frame of this sound is blended." : "No frame is measured with these settings yet; that is done while nothing else is to do.";
   }
   if ("wl<>".includes(key) && viewer.view !== "renders") return `${key} works in Renders: w side by side or as a wipe, l loop, < > speed.`;
