@@ -333,6 +333,7 @@ function open(text) {
 function titled() {
   byId("sl-what").textContent = session?.token ? title() : session?.what || "No speech yet";
   byId("sl-what").title = session?.token ? `The network runs in ${session.network}` : "";
+  for (const input of document.querySelectorAll("#sl-model input, #sl-base input")) input.title = input.value; // cut where long
 }
 
 const NO_SPEECH = "Upload speech or record it, at the top left: the mouth follows it.";

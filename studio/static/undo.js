@@ -36,7 +36,7 @@ export class Steps {
 // put(settings) puts them onto the controls and the picture.
 export function undoAndSlots(root, { put }) {
   root.innerHTML = `
-    <button type="button" data-do="undo" title="Undo (Ctrl+Z)" aria-label="undo" data-help="Takes the last change of settings back (Ctrl+Z): a drag, a preset, a reset is one step. A and B have their own.">&#8630;</button>
+    <button type="button" data-do="undo" title="Undo (Ctrl+Z)" aria-label="undo" data-help="Takes the last change of settings back (Ctrl+Z): a drag, a preset, a reset is one step. A and B have their own; those from before a reload are not kept.">&#8630;</button>
     <button type="button" data-do="redo" title="Redo (Ctrl+Shift+Z)" aria-label="redo" data-help="Brings back what was undone (Ctrl+Shift+Z or Ctrl+Y).">&#8631;</button>
     <div class="sl-tabs sl-ab" role="group" aria-label="slot of settings">
       <button type="button" data-slot="A" title="Settings A (a: the other slot)" data-help="Settings A. Changes go to the slot that is lit; a flips between both, at once with method alpha.">A</button>

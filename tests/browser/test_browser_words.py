@@ -14,8 +14,8 @@ NO_SPEECH = "Upload speech or record it"
 
 def press_held(page, selector):
     """Press what cannot act; what the page answers."""
-    page.dispatch_event(selector, "click")
-    return page.evaluate(HINT)
+    press = "document.querySelector(selector).dispatchEvent(new MouseEvent('click', { bubbles: true }))"
+    return page.evaluate(f"(selector) => {{ {press}; return {HINT}; }}", selector)
 
 
 def test_the_first_seconds_show_the_plate_and_the_steps(browser, studio):

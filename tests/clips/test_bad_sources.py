@@ -180,7 +180,7 @@ def test_a_model_without_clips_is_told_with_the_cure(few: Path, capsys: pytest.C
     assert preprocess(["--workspace", str(few)]) == 0
     said = capsys.readouterr().out
     for name in ("Empty", "Texts"):
-        assert f"note: expected core clips of the model '{name}'; its folder has no .mp4 file with 'silence'" in said
+        assert f"note: expected core clips of the model '{name}'; there is no .mp4 file with 'silence'" in said
         assert f"put clips into {few / 'core_clips' / name}" in said
     assert preprocess(["--workspace", str(few), "--clip", "silence"]) == 0
     assert "note" not in capsys.readouterr().out
@@ -291,7 +291,7 @@ def test_no_clip_at_all_and_none_ready_are_refused(few: Path, speech: np.ndarray
     for file in (few / "core_clips" / "tiny").iterdir():
         file.unlink()
     with pytest.raises(ClipError, match="put clips into"):
-        driver(few)
+        driver(few).prepare(speech)
 
 
 def test_landmarks_without_measured_light_do_not_stop_the_others(few: Path, speech: np.ndarray) -> None:
