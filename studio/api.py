@@ -31,13 +31,11 @@ from studio.access import person_of
 from studio.cache import hand_out, without_cache_paths
 from studio.clip_rows import clip_table
 from studio.history import EVERYBODY
+from studio.limits import MAX_CALL_S, MAX_SOUND_BYTES
 from studio.renders import Renders, RenderState
 from studio.sessions import Session, Sessions
 from studio.sweep import sweep
 
-MAX_SOUND_BYTES = 200 * 2**20
-MAX_SOUND_S = 600.0
-"""A render of LS1 takes about as long as its sound on two cores, and others wait meanwhile."""
 RENDER_QUEUE = "render"
 """One renderer at a time: the page's button belongs to the same group."""
 AT_ONCE = 2
@@ -192,8 +190,8 @@ class Endpoints:
         sound = check_sound(audio)
         session = self._sessions.make(_text("model", model), sound, _text("base", base), owner=owner)
         length_s = session.performance.frames / float(FPS)
-        if length_s > MAX_SOUND_S:  # a file whose header does not tell
-            raise ValueError(f"audio may last {MAX_SOUND_S / 60:g} minutes; got {length_s / 60:.1f}: send a part of it")
+        if length_s > MAX_CALL_S:  # a file whose header does not tell
+            raise ValueError(f"audio may last {MAX_CALL_S / 60:g} minutes; got {length_s / 60:.1f}: send a part of it")
         return session
 
     def _settings(self, settings: object, preset: object, model: object, base: object) -> BlendSettings:
@@ -214,7 +212,7 @@ class Endpoints:
 
 def check_sound(audio: object) -> Path:
     """The uploaded file of a call; the sample speech for None. ValueError or ClipError unless it is a sound that was
-    uploaded, of at most MAX_SOUND_BYTES and MAX_SOUND_S."""
+    uploaded, of at most MAX_SOUND_BYTES and MAX_CALL_S."""
     if audio is None:
         return SAMPLE_SPEECH
     path = audio.get("path") if isinstance(audio, Mapping) else getattr(audio, "path", None)
@@ -227,8 +225,8 @@ def check_sound(audio: object) -> Path:
     if size > MAX_SOUND_BYTES:
         raise ValueError(f"audio may have {MAX_SOUND_BYTES >> 20} MB; got {size / 2**20:.0f} MB")
     duration_s = read_header(real).duration_s
-    if duration_s is not None and duration_s > MAX_SOUND_S:
-        raise ValueError(f"audio may last {MAX_SOUND_S / 60:g} minutes; got {duration_s / 60:.1f}: send a part of it")
+    if duration_s is not None and duration_s > MAX_CALL_S:
+        raise ValueError(f"audio may last {MAX_CALL_S / 60:g} minutes; got {duration_s / 60:.1f}: send a part of it")
     return real
 
 

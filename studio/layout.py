@@ -23,6 +23,7 @@ from clips.timeline import FrameRange
 from models.errors import ModelError
 from studio.access import person_of
 from studio.controls import GROUPS, MORE, SettingControl, settings_controls
+from studio.limits import PAGE_LIMIT
 from studio.links import read_link
 from studio.preset_shelf import PresetShelf
 from studio.renders import Renders, RenderState
@@ -251,7 +252,7 @@ def build_page(sessions: Sessions, renders: Renders) -> gr.Blocks:
 
 
 def _part(name: str) -> str:
-    return (HERE / "static" / f"{name}.html").read_text(encoding="utf-8")
+    return (HERE / "static" / f"{name}.html").read_text(encoding="utf-8").replace("{sound_limit}", PAGE_LIMIT)
 
 
 def _as_text(settings: BlendSettings) -> str:

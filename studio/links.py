@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from urllib.parse import parse_qsl, urlencode
 
 from blending import BlendSettings
+from clips.core_clips_processor import MAX_SOUND_S
 from clips.presets import change_settings
+from clips.timeline import FPS
 
 MAX_LINK = 4000
-MAX_FRAME = 90_000
-"""Frames of the longest sound, an hour."""
+MAX_FRAME = int(MAX_SOUND_S * FPS)
+"""Frames of the longest sound."""
 
 
 @dataclass(frozen=True)

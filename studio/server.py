@@ -23,6 +23,7 @@ from studio.clip_routes import clip_routes, model_routes, own_video_routes
 from studio.first_look import warm_studio
 from studio.history import RenderHistory
 from studio.layout import build_page, first_choice, page_head, page_style, page_theme
+from studio.limits import MAX_SOUND_BYTES
 from studio.live import Live, is_foreign, live_is_possible
 from studio.memory import rest_when_idle
 from studio.own_videos import OwnVideos
@@ -36,7 +37,6 @@ from studio.sessions import Sessions
 from studio.timeline import SeamScans
 
 STATIC = Path(__file__).parent / "static"
-MAX_UPLOAD = "200mb"
 
 
 class FreshFiles(StaticFiles):
@@ -118,7 +118,7 @@ def build_app(
         head=page_head(live=live_is_possible()),
         footer_links=[],
         show_error=True,
-        max_file_size=MAX_UPLOAD,
+        max_file_size=MAX_SOUND_BYTES,
         ssr_mode=False,
         auth=password_check(accounts) if accounts else None,
         run_history=False,

@@ -6,6 +6,9 @@ from pathlib import Path
 from blending import BlendSettings
 from blending.settings import DeclaredSettings
 from clips.edit_settings import EditSettings
+from studio.api import Endpoints
+from studio.layout import _part
+from studio.limits import CALL_LIMIT, PAGE_LIMIT
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -37,3 +40,11 @@ def test_editing_flags_are_the_declared_ones():
 def test_named_files_exist():
     for name in re.findall(r"`((?:models|clips|docs)/[\w./]+)`", README) + re.findall(r"\]\((docs/[^)]+)\)", README):
         assert (ROOT / name).exists(), name
+
+
+def test_the_limits_of_a_sound_are_told_as_they_are():
+    assert README.count(PAGE_LIMIT) == README.count(CALL_LIMIT) == 1
+    for part in ("help",):
+        assert PAGE_LIMIT in _part(part)
+    for call in (Endpoints.preview, Endpoints.render, Endpoints.sweep):
+        assert f"of at most {CALL_LIMIT}" in (call.__doc__ or "")
