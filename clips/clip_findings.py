@@ -39,12 +39,13 @@ SCORE_WORDS = (
 @dataclass(frozen=True)
 class Finding:
     """Something worth knowing about a clip. topic: one word; words: what is so; advice: what to do; fault: whether it
-    makes the clip unfit."""
+    makes the clip unfit; flag: what does it at the command line."""
 
     topic: str
     words: str
     advice: str
     fault: bool = False
+    flag: str = ""
 
     def __str__(self) -> str:
         return f"{self.words}: {self.advice}"
@@ -167,7 +168,8 @@ def _assess(one: ClipStatistics, lead: ClipStatistics, training: Mapping[str, ND
         findings.append(
             Finding(
                 "training", f"light on the face unlike the training footage (by {learnt:.0f})",
-                "look at the blend closely, or train with --include-core-clips",
+                "look at the blend closely, or train the model on its core clips as well",
+                flag="models.train --include-core-clips",
             )
         )  # fmt: skip
     return ClipAssessment(one, residual, turn, size, light, learnt, parts, tuple(findings))

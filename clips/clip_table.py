@@ -68,9 +68,9 @@ def ranking_lines(model: ModelAssessment) -> list[str]:
 def advice_lines(
     model: ModelAssessment, only: Collection[str] | None = None, *, told: Collection[str] = ()
 ) -> list[str]:
-    """Every finding with what to do about it. told: topics that the caller has said already."""
+    """Every finding with what to do about it, and the flag for it. told: topics that the caller has said already."""
     return [
-        f"{one.name}: {found}"
+        f"{one.name}: {found}{f' ({found.flag})' if found.flag else ''}"
         for one in model.clips
         if only is None or one.name in only
         for found in one.findings

@@ -4,20 +4,20 @@
 import { clipAdding } from "./clip_adding.js";
 import { drawPlots } from "./clip_plots.js";
 
-// key, title, digits, what it says.
+// key, title, unit, digits, what it says.
 const COLUMNS = [
-  ["rank", "#", 0, "Place by score: 1 suits best."],
-  ["name", "clip", 0, "Name of the clip: talk in it is for speech, silence for pauses."],
-  ["score", "score", 0, "100 less what is lost on pose, light, quality of the landmarks, loop and training light."],
-  ["frames", "frames", 0, "Length at 25 frames a second."],
-  ["found_pct", "face %", 1, "Frames in which a face was found. Below 99 a clip is unfit."],
-  ["confidence", "sure", 2, "How sure the detector is of the face, 0 to 1. Below 0.6 a clip is unfit."],
-  ["jitter_pct", "jitter %", 2, "How much the landmarks tremble, in % of the face. Above 1 a clip is unfit."],
-  ["turn_deg", "turn °", 0, "How far the head is turned away from the lead clip's pose, in degrees. Above 5 a cut shows."],
-  ["loop_pct", "loop %", 1, "How far the last frame is from the first, in % of the face. Up to 2 the clip loops."],
-  ["light", "light", 0, "How far its light is from the lead clip's. Above 10 it is left out of core clips."],
-  ["training", "train", 0, "How far the light on the face is from the training footage. Above 10: look closely."],
-  ["parsing", "masks", 0, "Parsing masks of the data set, which keep clothes and background: found, none, or left aside since they do not fit."],
+  ["rank", "#", "", 0, "Place by score: 1 suits best."],
+  ["name", "clip", "", 0, "Name of the clip: talk in it is for speech, silence for pauses."],
+  ["score", "score", "of 100", 0, "100 less what is lost on pose, light, quality of the landmarks, loop and training light."],
+  ["frames", "length", "frames", 0, "Length at 25 frames a second."],
+  ["found_pct", "face", "% found", 1, "Frames in which a face was found. Below 99 a clip is unfit."],
+  ["confidence", "sure", "0 to 1", 2, "How sure the detector is of the face, 0 to 1. Below 0.6 a clip is unfit."],
+  ["jitter_pct", "jitter", "% of face", 2, "How much the landmarks tremble, in % of the face. Above 1 a clip is unfit."],
+  ["turn_deg", "turn", "degrees", 0, "How far the head is turned away from the lead clip's pose, in degrees. Above 5 a cut shows."],
+  ["loop_pct", "loop", "% of face", 1, "How far the last frame is from the first, in % of the face. Up to 2 the clip loops."],
+  ["light", "light", "CIELAB", 0, "How far its light is from the lead clip's, in CIELAB units. Above 10 it is left out of core clips."],
+  ["training", "train", "CIELAB", 0, "How far the light on the face is from the training footage, in CIELAB units. Above 10: look closely."],
+  ["parsing", "masks", "", 0, "Parsing masks of the data set, which keep clothes and background: found, none, or left aside since they do not fit."],
 ];
 const PANES = [["table", "Table"], ["plots", "Plots"], ["card", "Model"]];
 
@@ -94,8 +94,9 @@ export function clipsView(root, { base, changing: hold, changed, choose, say }) 
 
   function drawTable() {
     const head = document.createElement("tr");
-    for (const [, title, , help] of COLUMNS) {
+    for (const [, title, unit, , help] of COLUMNS) {
       const cell = element("th", title, { title: help });
+      cell.append(element("small", unit));
       cell.dataset.help = help;
       head.append(cell);
     }
@@ -118,7 +119,7 @@ export function clipsView(root, { base, changing: hold, changed, choose, say }) 
     const tr = document.createElement("tr");
     tr.className = row.passed ? "" : "sl-unfit";
     tr.dataset.name = row.name;
-    for (const [key, , digits] of COLUMNS) {
+    for (const [key, , , digits] of COLUMNS) {
       const value = row[key];
       tr.append(element("td", typeof value === "number" ? value.toFixed(digits) : value ?? "–"));
     }

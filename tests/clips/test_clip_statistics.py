@@ -288,6 +288,8 @@ def test_training_light_counts_the_face_not_the_wall(talk, silence):
     model = compare([silence, talk], {"take": elsewhere})
     assert "training" in topics(model)
     assert "unlike the training footage (by 30)" in "\n".join(advice_lines(model))
+    assert "--include-core-clips" in "\n".join(advice_lines(model))
+    assert not any("--" in str(found) for one in model.clips for found in one.findings)  # what the page says
     assert "training" not in topics(compare([silence, talk], {"a": elsewhere, "b": silence.usual_light}))
 
 
