@@ -108,26 +108,49 @@ def scan_order(frames: list[int]) -> list[int]:
 
 
 class _Scan:
-    """Scores of one session under one group of settings."""
+    """Scores of one session under one group of settings, and what each is compared with: the frame's unblended paste,
+    the clip's floor. unblended: of the session's frames, as far as another scan has them; added to."""
 
-    def __init__(self, session: Session, settings: BlendSettings) -> None:
+    def __init__(self, session: Session, settings: BlendSettings, unblended: dict[int, float]) -> None:
         self.session, self.settings = session, settings
-        driven = [i for cut in session.performance.edits.cuts if cut.driven for i in cut.place]
-        self.left = scan_order(driven)[::-1]
+        cuts = [cut for cut in session.performance.edits.cuts if cut.driven]
+        self.left: list[int | str] = [*{cut.clip: None for cut in cuts}]  # floors, once the frames are measured
+        self.left += scan_order([i for cut in cuts for i in cut.place])[::-1]
         self.scores: dict[int, float] = {}
+        self.unblended = unblended
+        self.floors: dict[str, float] = {}
         self.error = ""
         self.asked = time.monotonic()
         self.worker: threading.Thread | None = None
 
     def measure_next(self) -> None:
-        index = self.left[-1]
+        wanted = self.left[-1]
+        processor = self.session.processor
+        if isinstance(wanted, str):
+            floor = processor.floor_of(wanted)
+            if floor is not None:
+                self.floors[wanted] = round(floor, 3)
+        else:
+            self._measure(wanted)
+        self.left.pop()
+
+    def _measure(self, index: int) -> None:
         processor = self.session.processor
         shot = processor.shot(self.session.performance, index)
-        if shot.generated is not None:
-            result = processor.blend_shot(shot, self.settings)
-            score = seam_score(shot.plate, result.frame, result.generated_matched, shot.box, shot.landmarks)
-            self.scores[index] = round(score.score, 3)
-        self.left.pop()
+        if shot.generated is None:
+            return
+        result, seen = processor.blend_shot(shot, self.settings), (shot.box, shot.landmarks)
+        if index not in self.unblended:
+            self.unblended[index] = round(seam_score(shot.plate, shot.unblended, shot.generated, *seen).score, 3)
+        self.scores[index] = round(seam_score(shot.plate, result.frame, result.generated_matched, *seen).score, 3)
+
+    def describe(self) -> dict[str, object]:
+        scores = dict(self.scores)  # the worker goes on
+        unblended = {index: self.unblended[index] for index in scores}
+        return {
+            "scores": scores, "unblended": unblended, "floors": dict(self.floors),
+            "done": not self.left or bool(self.error), "error": self.error,
+        }  # fmt: skip
 
 
 class SeamScans:
@@ -163,10 +186,11 @@ class SeamScans:
                 self._resting -= 1
 
     def ask(self, session: Session, settings: BlendSettings) -> dict[str, object]:
-        """Scores known so far, {frame: score}; starts or goes on with the scan. done: no more will come."""
+        """Scores known so far, {frame: score}, with those of the unblended paste and {clip: floor}; starts or goes on
+        with the scan. done: no more will come."""
         with self._lock:
             key = (session.token, settings)
-            scan = self._scans.get(key) or _Scan(session, settings)
+            scan = self._scans.get(key) or _Scan(session, settings, self._unblended(session))
             self._scans[key] = scan
             self._scans.move_to_end(key)
             while len(self._scans) > SCANS_KEPT:
@@ -175,7 +199,11 @@ class SeamScans:
             if scan.left and not scan.error and (scan.worker is None or not scan.worker.is_alive()):
                 scan.worker = threading.Thread(target=self._work, args=(scan,), name="seam scan", daemon=True)
                 scan.worker.start()
-            return {"scores": dict(scan.scores), "done": not scan.left or bool(scan.error), "error": scan.error}
+            return scan.describe()
+
+    def _unblended(self, session: Session) -> dict[int, float]:
+        """Those that any scan of the session has measured: no setting changes them."""
+        return next((scan.unblended for scan in self._scans.values() if scan.session is session), {})
 
     def _work(self, scan: _Scan) -> None:
         try:

@@ -1,6 +1,6 @@
 // Finished renders, newest first: two videos of them, blended or not, go to the compare player as A and B.
 
-import { scoreColour } from "./inspect.js";
+import { RULE, scoreColour } from "./inspect.js";
 import { differences, forerunnerOf, rangeOf, span, timeOf } from "./pair.js";
 
 const PLAIN = "/unblended";
@@ -149,7 +149,7 @@ export function renderHistory(root, { compare, offer, restore, say }) {
     explained(words, [one.name, one.sound, before && `against the one before: ${differing}`, ...one.notes].filter(Boolean).join("\n"));
     const score = element("b", "", one.seam === null ? "–" : one.seam.toFixed(2));
     score.style.color = scoreColour(one.seam, one.seam_unblended);
-    explained(score, one.seam === null ? "Its seam score is not known." : `Mean seam score of every fifth frame; the unblended paste has ${one.seam_unblended?.toFixed(2) ?? "an unknown one"}. Green: below .5 and better than that; amber: below 1, or no better; red: higher.`);
+    explained(score, one.seam === null ? "Its seam score is not known." : `Mean seam score of every fifth frame; the unblended paste has ${one.seam_unblended?.toFixed(2) ?? "an unknown one"}. ${RULE}`);
     item.append(picture, words, score, pick("a", one), pick("b", one), more(one));
     return item;
   }

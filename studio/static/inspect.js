@@ -49,6 +49,8 @@ export function scoreGrade(score, unblended, floor) {
   return score >= VISIBLE || isNoBetter(score, unblended) ? "fair" : "good";
 }
 
+export const RULE = `Green: below ${VISIBLE} and lower than the unblended paste, or at the clip's floor. Amber: below ${STRONG}, or no lower than the paste. Red: higher.`;
+
 export const scoreColour = (score, unblended, floor) => SCORE_COLOURS[scoreGrade(score, unblended, floor)];
 
 function verdict(header) {
@@ -67,6 +69,17 @@ function whyNone(header) {
 
 const ROWS = [["Unblended paste", ({ unblended_score: paste }) => paste], ["Floor: the clip's own noise", ({ floor }) => floor],
   ...Object.entries(SECTORS).map(([key, name]) => [name, ({ sectors }) => sectors[key]])];
+
+// In short beside the score, in full in the sheet of keys.
+export function tellRule() {
+  const grades = [["good", `below ${VISIBLE}`], ["fair", `below ${STRONG}`], ["poor", "above"]];
+  byId("sl-score-rule").replaceChildren(...grades.map(([grade, text]) => {
+    const mark = Object.assign(document.createElement("span"), { textContent: text });
+    mark.style.color = SCORE_COLOURS[grade];
+    return mark;
+  }));
+  byId("sl-rule").textContent = `Colour of a seam score: ${RULE[0].toLowerCase()}${RULE.slice(1)}`;
+}
 
 export function tellScore(header, age = "of the settings before") {
   const panel = byId("sl-score");

@@ -8,7 +8,7 @@ import { clipsView } from "./clips.js";
 import { recipeDrop } from "./drop.js";
 import { plainToasts, sheet, tellHint, wireHelp } from "./help.js";
 import { renderHistory } from "./history.js";
-import { drawHeat, legendColours, say, sentences, tellScore } from "./inspect.js";
+import { drawHeat, legendColours, say, sentences, tellRule, tellScore } from "./inspect.js";
 import { Loop } from "./loop.js";
 import { remember as rememberView } from "./memory.js";
 import { openingStage } from "./opening.js";
@@ -645,6 +645,7 @@ function wire() {
   byId("sl-keep").addEventListener("click", () => wanted && presets.open());
   byId("sl-link").addEventListener("click", copyLink);
   wireHelp();
+  tellRule();
   wireAbility((reason) => tellHint(reason, true));
   plainToasts();
   wireRendering();

@@ -1,5 +1,5 @@
 // The timeline dock: thumbnails, seam score, speech, cuts and landmark confidence over all output frames; scrubs.
-import { scoreGrade, STRONG } from "./inspect.js";
+import { STRONG, scoreColour } from "./inspect.js";
 
 export function timelineDock(root, { goto }) {
   const ROWS = [["thumbs", 44, ""], ["seam", 34, "Seam"], ["speech", 26, "Speech"], ["cuts", 18, "Clips"], ["sure", 10, "Face"]];
@@ -13,7 +13,6 @@ export function timelineDock(root, { goto }) {
   const TIP_PX = 12;
   const INK = { text: "#9a9a9a", line: "#d4d4d4", dim: "#5a5a5a", panel: "#232323", block: "#343434", talk: "#4a4a4a",
     bad: "#e0604c", warn: "#d9a441", head: "#ffffff", out: "rgba(27,27,27,.75)" };
-  const GRADES = { good: INK.line, fair: INK.warn, poor: INK.bad };
   const canvas = document.createElement("canvas");
   const tip = document.createElement("div");
   tip.className = "sl-timeline-tip";
@@ -28,6 +27,8 @@ export function timelineDock(root, { goto }) {
   let session = null;
   let told = null;
   let scores = new Map();
+  let unblended = {}; // by frame
+  let floors = {}; // by clip
   let thumbs = new Map();
   let settings = null;
   let timer = 0;
@@ -126,6 +127,7 @@ export function timelineDock(root, { goto }) {
     try {
       const answer = await fetchJson("/studio/scan", { token: session.token, settings: mine.values });
       if (mine !== settings || mine.turn !== turn) return;
+      ({ unblended, floors } = answer);
       scores = new Map(Object.entries(answer.scores).map(([frame, score]) => [Number(frame), score]));
       state.measured = scores.size;
       state.done = answer.done;
@@ -213,8 +215,8 @@ export function timelineDock(root, { goto }) {
     pen.stroke();
   }
 
-  // One value per column of pixels: the highest of the frames under it.
-  function columns(valueOf) {
+  // One value per column of pixels: the highest of the frames under it; `at` is filled with the frame that has it.
+  function columns(valueOf, at = []) {
     const count = Math.round(wide());
     const found = new Array(count).fill(null);
     for (let frame = 0; frame < state.frames; frame++) {
@@ -223,11 +225,16 @@ export function timelineDock(root, { goto }) {
       const first = Math.floor((frame / state.frames) * count);
       const last = Math.max(first + 1, Math.floor(((frame + 1) / state.frames) * count));
       for (let column = first; column < last; column++) {
-        if (found[column] === null || value > found[column]) found[column] = value;
+        if (found[column] !== null && value <= found[column]) continue;
+        found[column] = value;
+        at[column] = frame;
       }
     }
     return found;
   }
+
+  const cutAt = (frame) => told?.cuts.find((one) => frame >= one.start && frame < one.stop);
+  const colourAt = (frame) => scoreColour(scores.get(frame), unblended[frame], floors[cutAt(frame)?.clip]);
 
   const inCuts = (paint) => {
     for (const cut of told?.cuts || []) {
@@ -248,10 +255,11 @@ export function timelineDock(root, { goto }) {
     },
     seam(pen, y, tall) {
       const top = Math.max(STRONG, ...scores.values());
-      columns((frame) => scores.get(frame)).forEach((score, column) => {
+      const at = [];
+      columns((frame) => scores.get(frame), at).forEach((score, column) => {
         if (score === null) return;
         const bar = Math.max(1, (score / top) * (tall - 2));
-        pen.fillStyle = GRADES[scoreGrade(score)];
+        pen.fillStyle = colourAt(at[column]);
         pen.fillRect(LABELS + column, y + tall - bar, 1, bar);
       });
       pen.fillStyle = INK.bad;
@@ -301,7 +309,7 @@ export function timelineDock(root, { goto }) {
   };
 
   function describe(frame) {
-    const cut = told?.cuts.find((one) => frame >= one.start && frame < one.stop);
+    const cut = cutAt(frame);
     const score = scores.get(frame);
     const sure = told?.confidence[Math.floor(frame / told.per_bin)];
     return [
@@ -346,5 +354,5 @@ export function timelineDock(root, { goto }) {
     goto(Math.min(Math.max(place ?? state.frame + step, 0), state.frames - 1));
   });
   new ResizeObserver(() => { draw(); if (told) loadThumbs(turn); }).observe(root);
-  return { open, at, cover, changed, hold, nextWorst, state };
+  return { open, at, cover, changed, hold, nextWorst, colourAt, state };
 }

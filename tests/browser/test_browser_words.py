@@ -114,6 +114,15 @@ def test_one_rule_colours_every_score(page):
         ([0.3, 0.3, 0.29], "good"), ([1.2, 1.9, 1.15], "good"), ([0.2], "good"), ([None], "none"),
     ):  # fmt: skip
         assert page.evaluate(grade, args) == expected, args
+    assert page.inner_text("#sl-score-rule").split("\n") == ["below 0.5", "below 1", "above"]
+    assert "no lower than the paste" in page.text_content("#sl-rule")
+    page.wait_for_function(f"window.seamline.parts().dock.state.done && {STATE}.header.floor", timeout=60_000)
+    colours = page.evaluate(
+        """async () => { const { scoreColour } = await import("/studio/static/inspect.js");
+        const { frame, score, unblended_score, floor } = window.seamline.state.header;
+        return [window.seamline.parts().dock.colourAt(frame), scoreColour(score, unblended_score, floor)]; }"""
+    )
+    assert colours[0] == colours[1]
 
 
 def test_the_speech_stays_until_another_one_is_read(page, tmp_path):

@@ -90,6 +90,9 @@ def test_scan_measures_what_the_preview_shows(sessions, monkeypatch):
         result = session.processor.blend_shot(shot, settings)
         exact = seam_score(shot.plate, result.frame, result.generated_matched, shot.box, shot.landmarks).score
         assert score == round(exact, 3)
+        plain = seam_score(shot.plate, shot.unblended, shot.generated, shot.box, shot.landmarks).score
+        assert answer["unblended"][index] == round(plain, 3)
+    assert answer["floors"] == {EVENING: round(session.processor.floor_of(EVENING), 3)}
 
 
 def test_scan_waits_for_previews_and_renders(sessions):
