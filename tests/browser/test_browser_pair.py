@@ -61,9 +61,9 @@ def videos(studio):
     now = time.time()
     scores = {"seam_mean": 0.3, "seam_worst": 0.6, "worst_frame": 12, "seam_unblended": 1.9, "face": [80, 60, 120]}
     made = [
-        *written(folder, "one", range(WHOLE), now - 60, unblended=True, about=scores),
-        *written(folder, "two", range(WHOLE), now - 40, unblended=True, about=scores | {"seam_mean": 1.2}, texture=0.5),
-        *written(folder, "part", range(FIRST, STOP), now - 20, about={"range": [FIRST, STOP]}, feather_amount=0),
+        *written(folder, "one", range(WHOLE), now - 3, unblended=True, about=scores),
+        *written(folder, "two", range(WHOLE), now - 2, unblended=True, about=scores | {"seam_mean": 1.2}, texture=0.5),
+        *written(folder, "part", range(FIRST, STOP), now - 1, about={"range": [FIRST, STOP]}, feather_amount=0),
     ]
     yield folder
     for path in made:
